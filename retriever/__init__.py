@@ -1,0 +1,1 @@
+"""Folders of documents in, exact, scored, cited passages out, on ChromaDB."""
