@@ -83,6 +83,8 @@ class Document:
     format: str
     """The format that the bytes were read as: `markdown`, `pdf`, `docx`, ..."""
     markup: Markup
+    body_start: int = 0
+    """Where the text begins that is cut into chunks: after a front-matter block."""
     headings: tuple[Heading, ...] = ()
     pages: tuple[PageSpan, ...] = ()
     metadata: Metadata = field(default_factory=dict)
