@@ -1,0 +1,60 @@
+"""Arithmetic on vectors that every backend shares: unit length, means, checks."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retriever.errors import EmbeddingRejected
+from retriever.protocols import Vectors
+
+
+def normalise(vectors: NDArray[np.floating]) -> Vectors:
+    """Scale vectors to unit length along the last axis; zero vectors stay zero.
+
+    Args:
+        vectors: shape (..., dimension), any float type.
+
+    Returns:
+        The same shape, float32. Lengths are computed in float64.
+    """
+    wide = np.asarray(vectors, dtype=np.float64)
+    lengths = np.linalg.norm(wide, axis=-1, keepdims=True)
+    return np.asarray(wide / np.where(lengths == 0.0, 1.0, lengths), dtype=np.float32)
+
+
+def mean_vector(vectors: Vectors) -> Vectors:
+    """The normalised mean of unit vectors: (n, dimension) to (dimension,)."""
+    return normalise(vectors.mean(axis=0, dtype=np.float64))
+
+
+def no_vectors(dimension: int) -> Vectors:
+    """The answer to an empty list: shape (0, dimension)."""
+    return np.zeros((0, dimension), dtype=np.float32)
+
+
+def checked(vectors: NDArray[np.floating], *, count: int, dimension: int, model: str) -> Vectors:
+    """Normalise a model's answer after checking that it is one.
+
+    Returns:
+        float32, shape (count, dimension), unit length.
+
+    Raises:
+        EmbeddingRejected: another shape, a value that is not finite, or a vector of zeros.
+    """
+    if vectors.shape != (count, dimension):
+        raise EmbeddingRejected(
+            f"{model} answered with an array of shape {vectors.shape} for {count} texts; "
+            f"({count}, {dimension}) was expected. Set embedding.dimension to what the model "
+            "gives, or name another model."
+        )
+    if not np.isfinite(vectors).all():
+        raise EmbeddingRejected(
+            f"{model} answered with values that are not finite. "
+            "Try embedding.precision = 'float32'."
+        )
+    units = normalise(vectors)
+    if count and not np.any(units, axis=1).all():
+        raise EmbeddingRejected(
+            f"{model} answered with a vector of zeros, which has no direction and cannot be "
+            "searched. Leave the text out, or name another model."
+        )
+    return units

@@ -1,0 +1,56 @@
+"""The embedder without a model, and the kit that embedders have to pass."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from retriever.embedding.options import EmbedderOptions
+from retriever.protocols import Embedder
+from retriever.testing import EmbedderContract, HashingEmbedder
+
+
+class TestHashingEmbedder(EmbedderContract):
+    @pytest.fixture
+    def embedder(self) -> Embedder:
+        return HashingEmbedder()
+
+
+class TestHashingEmbedderWithPrefixes(EmbedderContract):
+    @pytest.fixture
+    def embedder(self) -> Embedder:
+        options = EmbedderOptions(
+            model="hashing-64",
+            dimension=64,
+            window_tokens=80,
+            query_prefix="question: ",
+            chunk_prefix="passage: ",
+        )
+        return HashingEmbedder(options)
+
+
+def test_shared_words_bring_texts_together() -> None:
+    embedder = HashingEmbedder()
+    chunks = embedder.embed_chunks(
+        ["How to cancel a subscription", "How to bake bread", "The history of the harbour"]
+    )
+    scores = chunks @ embedder.embed_query("cancel my subscription")
+    assert int(np.argmax(scores)) == 0
+
+
+def test_vectors_are_the_same_in_every_process() -> None:
+    script = (
+        "from retriever.testing import HashingEmbedder;"
+        "print(HashingEmbedder().embed_query('cat on the mat').sum())"
+    )
+    command = [sys.executable, "-c", script]
+    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert float(found) == pytest.approx(
+        float(HashingEmbedder().embed_query("cat on the mat").sum())
+    )
+
+
+def test_the_kit_needs_no_pytest() -> None:
+    script = "import sys, retriever.testing; sys.exit('pytest' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
