@@ -1,0 +1,62 @@
+"""Locks between processes, released by the operating system when their holder dies."""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import portalocker
+
+from retriever.errors import CollectionLocked
+
+_FREE_FOR_ALL = portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING
+
+
+@contextlib.contextmanager
+def writer_lock(folder: Path) -> Iterator[None]:
+    """Hold the state folder for writing.
+
+    Raises:
+        CollectionLocked: another process or thread holds it; with its pid and start time.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    holder = folder / "writer.json"
+    with (folder / "writer.lock").open("a+b") as file:
+        try:
+            portalocker.lock(file, _FREE_FOR_ALL)
+        except portalocker.exceptions.LockException as error:
+            pid, since = _read_holder(holder)
+            raise CollectionLocked(str(folder), pid=pid, since=since) from error
+        try:
+            started = {"pid": os.getpid(), "since": datetime.now(UTC).isoformat()}
+            holder.write_text(json.dumps(started), encoding="utf-8")
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
+            portalocker.unlock(file)
+
+
+@contextlib.contextmanager
+def index_lock(folder: Path) -> Iterator[None]:
+    """Hold the index files: while they are written, and while they are opened.
+
+    Chroma rewrites its index files in place, so a process that opens them meanwhile could
+    load half of one state and half of another. Waits until the lock is free.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "index.lock").open("a+b") as file:
+        portalocker.lock(file, portalocker.LockFlags.EXCLUSIVE)
+        try:
+            yield
+        finally:
+            portalocker.unlock(file)
+
+
+def _read_holder(holder: Path) -> tuple[int | None, datetime | None]:
+    try:
+        started = json.loads(holder.read_text(encoding="utf-8"))
+        return int(started["pid"]), datetime.fromisoformat(started["since"]).astimezone()
+    except (OSError, ValueError, KeyError, TypeError):
+        return None, None

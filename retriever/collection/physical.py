@@ -1,0 +1,217 @@
+"""One generation of a collection in Chroma: its chunks and its documents.
+
+Every read is paged and every write batched within what Chroma allows. Distances become
+scores here: score = 1 - cosine distance, from -1 to 1, higher is better.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retriever.collection import rows
+from retriever.collection.state import Canary, build_metadata, read_canary, read_fingerprint
+from retriever.records import Candidate, DocumentRecord, Fingerprint, Passage
+
+Vectors = NDArray[np.float32]
+Guard = Callable[[], AbstractContextManager[None]]
+
+PAGE_ROWS = 2_000
+"""Rows of one read: far below what SQLite can bind, small enough for bounded memory."""
+
+SEMANTIC = "semantic"
+
+
+class PhysicalCollection:
+    """The chunks and documents of one generation. Made by `Store`.
+
+    Args:
+        name: its name in Chroma.
+        chunks: Chroma's collection of chunks.
+        documents: Chroma's collection of documents.
+        guard: entered around every write.
+        batch_rows: most rows of one write.
+        errors: entered around every call to Chroma.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        chunks: Any,
+        documents: Any,
+        *,
+        guard: Guard,
+        errors: Guard,
+        batch_rows: int,
+    ) -> None:
+        self.name = name
+        self._chunks = chunks
+        self._documents = documents
+        self._guard = guard
+        self._errors = errors
+        self._batch_rows = batch_rows
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """How it was built."""
+        return read_fingerprint(self.name, self._chunks.metadata)
+
+    @property
+    def canary(self) -> Canary | None:
+        """The text and vector that tell whether the model is still the same."""
+        return read_canary(self._chunks.metadata)
+
+    def chunk_count(self) -> int:
+        """How many chunks it holds."""
+        with self._errors():
+            return int(self._chunks.count())
+
+    def manifest(self) -> Iterator[DocumentRecord]:
+        """Every document that it remembers, skipped ones included."""
+        for page in self._pages(self._documents, include=["metadatas"]):
+            yield from rows.records(page["metadatas"])
+
+    def stored_chunks(self, sources: Sequence[str]) -> dict[str, dict[str, rows.StoredChunk]]:
+        """For each of the sources, its stored chunks by id."""
+        found: dict[str, dict[str, rows.StoredChunk]] = {source: {} for source in sources}
+        for batch in _batches(sources, 200):
+            where = {"source": {"$in": list(batch)}}
+            for page in self._pages(self._chunks, include=["metadatas"], where=where):
+                for chunk_id, row in zip(page["ids"], page["metadatas"], strict=True):
+                    found[row["source"]][chunk_id] = rows.StoredChunk(id=chunk_id, row=row)
+        return found
+
+    def version_counts(self) -> Counter[tuple[str, str]]:
+        """How many chunks each (source, document hash) has."""
+        counts: Counter[tuple[str, str]] = Counter()
+        for page in self._pages(self._chunks, include=["metadatas"]):
+            counts.update((row["source"], row["document_hash"]) for row in page["metadatas"])
+        return counts
+
+    def vectors(self, chunk_ids: Sequence[str]) -> dict[str, Vectors]:
+        """The vectors of chunks, by id; ids that are not there are left out."""
+        found: dict[str, Vectors] = {}
+        for batch in _batches(chunk_ids, PAGE_ROWS):
+            with self._errors():
+                page = self._chunks.get(ids=list(batch), include=["embeddings"])
+            vectors = np.asarray(page["embeddings"], dtype=np.float32)
+            found.update(zip(page["ids"], vectors, strict=True))
+        return found
+
+    def rank(
+        self, queries: Vectors, *, count: int, where: Mapping[str, object] | None
+    ) -> list[list[Candidate]]:
+        """The nearest chunks of each query, best first.
+
+        Args:
+            queries: float32, shape (number of queries, dimension), unit length.
+            count: most candidates a query.
+            where: a filter in Chroma's form.
+        """
+        filtered = {"where": dict(where)} if where else {}
+        with self._errors():
+            answer = self._chunks.query(
+                query_embeddings=queries, n_results=count, include=["distances"], **filtered
+            )
+        return [
+            [
+                Candidate(chunk_id=chunk_id, ranker=SEMANTIC, score=_score(distance), rank=rank)
+                for rank, (chunk_id, distance) in enumerate(
+                    zip(ids, distances, strict=True), start=1
+                )
+            ]
+            for ids, distances in zip(answer["ids"], answer["distances"], strict=True)
+        ]
+
+    def passages(self, scores: Mapping[str, float]) -> dict[str, Passage]:
+        """The chunks of the ids in `scores` as unranked passages; absent ids are left out."""
+        found: dict[str, Passage] = {}
+        for batch in _batches(list(scores), PAGE_ROWS):
+            with self._errors():
+                page = self._chunks.get(ids=list(batch), include=["metadatas", "documents"])
+            for chunk_id, row, text in zip(
+                page["ids"], page["metadatas"], page["documents"], strict=True
+            ):
+                found[chunk_id] = rows.passage(chunk_id, row, text, score=scores[chunk_id])
+        return found
+
+    def set_canary(self, canary: Canary) -> None:
+        """Store the canary."""
+        with self._errors(), self._guard():
+            self._chunks.modify(metadata=build_metadata(self.fingerprint, canary))
+
+    def put_chunks(
+        self,
+        ids: Sequence[str],
+        texts: Sequence[str],
+        vectors: Vectors,
+        metadata: Sequence[rows.Row],
+    ) -> None:
+        """Insert chunks, or replace those of the same id; `vectors` has one row a chunk."""
+        for part in _slices(len(ids), self._batch_rows):
+            with self._errors(), self._guard():
+                self._chunks.upsert(
+                    ids=list(ids[part]),
+                    documents=list(texts[part]),
+                    embeddings=vectors[part],
+                    metadatas=list(metadata[part]),
+                )
+
+    def update_rows(self, ids: Sequence[str], metadata: Sequence[rows.Row]) -> None:
+        """Change the metadata of chunks; a value of None removes its key."""
+        for part in _slices(len(ids), self._batch_rows):
+            with self._errors(), self._guard():
+                self._chunks.update(ids=list(ids[part]), metadatas=list(metadata[part]))
+
+    def put_documents(self, records: Sequence[DocumentRecord], vectors: Vectors) -> None:
+        """Insert or replace documents; `vectors` holds the mean vector of each."""
+        for part in _slices(len(records), self._batch_rows):
+            batch = records[part]
+            with self._errors(), self._guard():
+                self._documents.upsert(
+                    ids=[rows.document_id(record.source) for record in batch],
+                    embeddings=vectors[part],
+                    metadatas=[rows.document_row(record) for record in batch],
+                )
+
+    def delete_chunks(self, ids: Sequence[str]) -> None:
+        """Delete chunks by id."""
+        self._delete(self._chunks, ids)
+
+    def delete_documents(self, sources: Sequence[str]) -> None:
+        """Delete documents' records; their chunks are deleted before."""
+        self._delete(self._documents, [rows.document_id(source) for source in sources])
+
+    def _delete(self, collection: Any, ids: Sequence[str]) -> None:
+        for batch in _batches(ids, PAGE_ROWS):
+            with self._errors(), self._guard():
+                collection.delete(ids=list(batch))
+
+    def _pages(
+        self, collection: Any, *, include: list[str], where: Mapping[str, object] | None = None
+    ) -> Iterator[Any]:
+        filtered = {"where": dict(where)} if where else {}
+        offset = 0
+        while True:
+            with self._errors():
+                page = collection.get(limit=PAGE_ROWS, offset=offset, include=include, **filtered)
+            if page["ids"]:
+                yield page
+            if len(page["ids"]) < PAGE_ROWS:
+                return
+            offset += PAGE_ROWS
+
+
+def _score(distance: float) -> float:
+    return float(min(1.0, max(-1.0, 1.0 - distance)))
+
+
+def _batches(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _slices(count: int, size: int) -> Iterator[slice]:
+    return (slice(start, start + size) for start in range(0, count, size))

@@ -1,0 +1,168 @@
+"""The store: which collections there are, their state, and the way to their data.
+
+A logical collection `docs` is an empty Chroma collection whose metadata names the physical
+one that answers: `docs.1` for the chunks and `docs.1.documents` for the manifest. Its
+metadata changes in one atomic step, so a commit, or a change of what is live, is one too.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from retriever.collection import client as chroma
+from retriever.collection.client import StorageOptions
+from retriever.collection.locking import index_lock, writer_lock
+from retriever.collection.physical import PhysicalCollection
+from retriever.collection.state import CollectionState, build_metadata
+from retriever.errors import CollectionNotFound
+from retriever.records import Fingerprint
+
+_INDEX: Mapping[str, Any] = {
+    "hnsw": {"space": "cosine", "ef_construction": 200, "ef_search": 200, "max_neighbors": 16}
+}
+_DOCUMENTS = ".documents"
+_MOST_COLLECTIONS = 1_000
+_UNKNOWN_BATCH_ROWS = 300
+"""Chroma Cloud's quota, where a server does not tell its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionSummary:
+    """A collection at a glance."""
+
+    state: CollectionState
+    fingerprint: Fingerprint
+    chunk_count: int
+
+
+class Store:
+    """An open connection to Chroma. Use it as a context manager.
+
+    Raises:
+        CollectionError: the folder cannot be opened or the server does not answer.
+    """
+
+    def __init__(self, options: StorageOptions) -> None:
+        self.options = options
+        self._client = chroma.connect(options)
+        self._batch_rows: int | None = None
+
+    def __enter__(self) -> Self:
+        """The store itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the connection."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection and free what Chroma holds in memory. Safe to repeat."""
+        chroma.disconnect(self._client)
+
+    def names(self) -> list[str]:
+        """The logical collections, in order."""
+        with self._errors():
+            found = self._client.list_collections(limit=_MOST_COLLECTIONS)
+        return sorted(one.name for one in found if "retriever_layout" in (one.metadata or {}))
+
+    def find(self, name: str) -> CollectionState | None:
+        """The state of a collection as it is now, or None; 0.3 ms in a folder.
+
+        Raises:
+            CollectionDamaged: its state cannot be read.
+        """
+        try:
+            with self._errors():
+                found = self._client.get_collection(name, embedding_function=None)
+        except chroma.Absent:
+            return None
+        return CollectionState.parse(name, found.metadata)
+
+    def state(self, name: str) -> CollectionState:
+        """The state of a collection as it is now.
+
+        Raises:
+            CollectionNotFound: there is none of that name.
+        """
+        state = self.find(name)
+        if state is None:
+            raise CollectionNotFound(name, place=self.options.place, existing=self.names())
+        return state
+
+    def create(self, name: str, fingerprint: Fingerprint) -> CollectionState:
+        """Make an empty collection; what an interrupted creation left is used again."""
+        state = CollectionState(name=name, live=f"{name}.1")
+        with self._errors(), self.guard():
+            self._make(state.live, metadata=build_metadata(fingerprint, None))
+            self._make(state.live + _DOCUMENTS, metadata={"of": state.live})
+            self._make(name, metadata=state.metadata())
+        return state
+
+    def _make(self, name: str, *, metadata: Mapping[str, Any]) -> None:
+        made = self._client.get_or_create_collection(
+            name,
+            embedding_function=None,
+            metadata=dict(metadata),
+            configuration=dict(_INDEX),
+        )
+        if made.metadata != metadata:
+            made.modify(metadata=dict(metadata))
+
+    def save(self, state: CollectionState) -> CollectionState:
+        """Write a state: readers see it by their next query."""
+        with self._errors(), self.guard():
+            pointer = self._client.get_collection(state.name, embedding_function=None)
+            pointer.modify(metadata=state.metadata())
+        return state
+
+    def physical(self, name: str) -> PhysicalCollection:
+        """The data of a physical collection."""
+        with self._errors():
+            if self._batch_rows is None:
+                self._batch_rows = self._client.get_max_batch_size() or _UNKNOWN_BATCH_ROWS
+            if self.options.mode == "cloud":
+                self._batch_rows = min(self._batch_rows, _UNKNOWN_BATCH_ROWS)
+            return PhysicalCollection(
+                name,
+                self._client.get_collection(name, embedding_function=None),
+                self._client.get_collection(name + _DOCUMENTS, embedding_function=None),
+                guard=self.guard,
+                errors=self._errors,
+                batch_rows=self._batch_rows,
+            )
+
+    def summaries(self) -> Iterator[CollectionSummary]:
+        """Every collection at a glance."""
+        for name in self.names():
+            state = self.state(name)
+            data = self.physical(state.live)
+            yield CollectionSummary(state, data.fingerprint, data.chunk_count())
+
+    def guard(self) -> contextlib.AbstractContextManager[None]:
+        """Held around writes to index files, and while they are opened, where there are any."""
+        if self.options.mode == "embedded":
+            return index_lock(self.options.path)
+        return contextlib.nullcontext()
+
+    def _errors(self) -> contextlib.AbstractContextManager[None]:
+        return chroma.chroma_errors(self.options.place)
+
+
+@contextlib.contextmanager
+def open_for_writing(options: StorageOptions) -> Iterator[Store]:
+    """Take the writer's lock, then open a store that has seen every earlier commit.
+
+    Raises:
+        CollectionLocked: another writer is at work.
+        CollectionError: the folder cannot be opened or the server does not answer.
+    """
+    lock = contextlib.nullcontext() if options.mode == "memory" else writer_lock(options.path)
+    with lock, Store(options) as store:
+        yield store
