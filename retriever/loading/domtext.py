@@ -1,0 +1,198 @@
+"""An HTML tree as Markdown: all the text that a reader of the page would see."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+
+def _words(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_NEVER_SHOWN = _words(
+    "script style noscript template head iframe object embed svg canvas audio video select "
+    "option input button textarea dialog math map datalist"
+)
+_PREFORMATTED = frozenset({"pre", "listing", "xmp"})
+_BLOCKS = _words(
+    "address article aside blockquote body center dd details dialog dir div dl dt fieldset "
+    "figcaption figure footer form header hgroup hr html legend li main menu nav ol p section "
+    "summary ul caption tbody thead tfoot td th tr table"
+)
+_HIDDEN_STYLE = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.I)
+_MAX_DEPTH = 200
+_BREAK = "\x0b"  # white space to `split`, and no parser leaves one in a text
+_LANGUAGE = re.compile(r"(?:^|\s)(?:language|lang|highlight|brush)[-:_\s]+([\w+#.-]{1,20})")
+_NO_LANGUAGE = frozenset({"source", "text", "none", "default", "notranslate"})
+
+
+def to_markdown(root: Any, skip: frozenset[str] = frozenset()) -> str:
+    """Write a tree's visible text as Markdown.
+
+    Headings, lists, tables and code keep their form; links keep their text. Elements named in
+    `skip`, scripts, and what is hidden by attribute or inline style are left out. Below 200
+    levels only text is kept.
+    """
+    blocks = (block for block in _blocks(root, skip, 0) if block.strip())
+    return re.sub(r"\n{3,}", "\n\n", "\n\n".join(block.strip("\n") for block in blocks))
+
+
+def is_hidden(element: Any) -> bool:
+    """Whether an element is not shown: by its nature, its attributes or its inline style."""
+    if not isinstance(element.tag, str) or element.tag in _NEVER_SHOWN:
+        return True
+    attributes = element.attrib
+    return (
+        "hidden" in attributes
+        or attributes.get("aria-hidden") == "true"
+        or bool(_HIDDEN_STYLE.search(attributes.get("style", "")))
+    )
+
+
+def _blocks(element: Any, skip: frozenset[str], depth: int) -> Iterator[str]:
+    """The element's text as a sequence of blocks."""
+    if depth > _MAX_DEPTH:
+        yield _one_line("".join(element.itertext()))
+        return
+    run = element.text or ""
+    for child in element:
+        if isinstance(child.tag, str) and child.tag not in skip and not is_hidden(child):
+            if _is_block(child):
+                yield _paragraph(run)
+                run = ""
+                yield from _block(child, skip, depth + 1)
+            else:
+                run += _inline(child, skip, depth + 1)
+        run += child.tail or ""
+    yield _paragraph(run)
+
+
+def _is_block(element: Any) -> bool:
+    tag = element.tag
+    if tag in _BLOCKS or tag in _PREFORMATTED or _level(tag):
+        return True
+    return tag != "br" and any(
+        isinstance(each.tag, str)
+        and (each.tag in _BLOCKS or each.tag in _PREFORMATTED or _level(each.tag))
+        for each in element.iterdescendants()
+    )
+
+
+def _block(element: Any, skip: frozenset[str], depth: int) -> Iterator[str]:
+    tag = element.tag
+    if level := _level(tag):
+        title = _one_line(_inline(element, skip, depth))
+        yield f"{'#' * level} {title}" if title else ""
+    elif tag in _PREFORMATTED:
+        yield _code(element)
+    elif tag == "table":
+        yield from _table(element, skip, depth)
+    elif tag in {"ul", "ol", "menu", "dir"}:
+        yield _list(element, skip, depth)
+    elif tag == "blockquote":
+        inner = "\n\n".join(block for block in _blocks(element, skip, depth) if block.strip())
+        yield "\n".join(f"> {line}".rstrip() for line in inner.split("\n"))
+    else:
+        yield from _blocks(element, skip, depth)
+
+
+def _level(tag: str) -> int:
+    return int(tag[1]) if len(tag) == 2 and tag[0] == "h" and tag[1] in "123456" else 0
+
+
+def _inline(element: Any, skip: frozenset[str], depth: int) -> str:
+    """The element's text in one run; `br` breaks the line, code keeps its ticks."""
+    if element.tag == "br":
+        return _BREAK
+    if depth > _MAX_DEPTH:
+        return "".join(element.itertext())
+    parts = [element.text or ""]
+    for child in element:
+        if isinstance(child.tag, str) and child.tag not in skip and not is_hidden(child):
+            parts.append(_inline(child, skip, depth + 1))
+        parts.append(child.tail or "")
+    text = "".join(parts)
+    if element.tag in {"code", "kbd", "samp", "tt"} and text.strip() and "`" not in text:
+        return f"`{' '.join(text.split())}`"
+    return f" {text} " if element.tag in _BLOCKS else text
+
+
+def _paragraph(text: str) -> str:
+    """White space as a browser shows it: the line breaks that `br` made stay."""
+    if _BREAK not in text:
+        return " ".join(text.split())
+    lines = (" ".join(line.split()) for line in text.split(_BREAK))
+    return "\n".join(line for line in lines if line)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _code(element: Any) -> str:
+    code = "".join(element.itertext()).replace("\r\n", "\n").strip("\n").rstrip()
+    if not code.strip():
+        return ""
+    longest = max((len(run) for run in re.findall(r"`+", code)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{_language(element)}\n{code}\n{fence}"
+
+
+def _language(element: Any) -> str:
+    for each in (element, *element.iterchildren("code"), element.getparent()):
+        match = _LANGUAGE.search(each.get("class", "")) if each is not None else None
+        if match and match.group(1) not in _NO_LANGUAGE:
+            return match.group(1)
+    return ""
+
+
+def _list(element: Any, skip: frozenset[str], depth: int) -> str:
+    items: list[str] = []
+    for child in element:
+        if not isinstance(child.tag, str) or child.tag in skip or is_hidden(child):
+            continue
+        blocks = [block for block in _blocks(child, skip, depth + 1) if block.strip()]
+        if not blocks:
+            continue
+        mark = f"{len(items) + 1}." if element.tag == "ol" else "-"
+        indent = " " * (len(mark) + 1)
+        inner = "\n".join(block.strip("\n") for block in blocks)
+        items.append(f"{mark} {inner}".replace("\n", f"\n{indent}"))
+    return "\n".join(items)
+
+
+def _table(element: Any, skip: frozenset[str], depth: int) -> Iterator[str]:
+    """A table of data as a Markdown table; one that only lays the page out as its blocks."""
+    rows = [row for row in element.iter("tr") if next(row.iterancestors("table")) is element]
+    nested = any(True for _ in element.iterdescendants("table"))
+    cells = [[cell for cell in row if cell.tag in {"td", "th"}] for row in rows]
+    if nested or max((len(row) for row in cells), default=0) < 2:
+        yield from _blocks(element, skip, depth)
+        return
+    for caption in element.iterchildren("caption"):
+        yield _one_line(_inline(caption, skip, depth))
+    yield _grid([_row(row, skip, depth) for row in cells if row])
+
+
+def _row(cells: list[Any], skip: frozenset[str], depth: int) -> list[str]:
+    row: list[str] = []
+    for cell in cells:
+        text = "" if is_hidden(cell) else _one_line(_inline(cell, skip, depth))
+        row.append(text.replace("|", "\\|"))
+        row.extend([""] * (_colspan(cell) - 1))
+    return row
+
+
+def _colspan(cell: Any) -> int:
+    value = cell.get("colspan", "1").strip()
+    return min(max(int(value), 1), 50) if value.isascii() and value.isdigit() and len(
+        value) < 4 else 1  # fmt: skip
+
+
+def _grid(rows: list[list[str]]) -> str:
+    rows = [row for row in rows if any(row)]
+    if not rows:
+        return ""
+    width = max(len(row) for row in rows)
+    lines = [f"| {' | '.join(row + [''] * (width - len(row)))} |" for row in rows]
+    return "\n".join([lines[0], f"|{' --- |' * width}", *lines[1:]])

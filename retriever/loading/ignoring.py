@@ -1,0 +1,90 @@
+"""Gitignore-style patterns: those of the settings, and those of ignore files at every level."""
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from pathspec import GitIgnoreSpec
+
+from retriever.loading.decoding import storable
+
+IGNORE_FILES = (".gitignore", ".retrieverignore")
+"""Read in this order: where they disagree, the second has the last word."""
+MAX_IGNORE_FILE_BYTES = 1 << 20
+_MAX_WILDCARDS_IN_A_NAME = 4  # each one multiplies the time that a name takes to be refused
+_WILDCARD = re.compile(r"\*+|\?+|\[")
+
+
+class Patterns:
+    """A list of gitignore-style patterns; the last one that matches decides."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        usable: list[str] = []
+        self.refused: list[str] = []
+        """Patterns that are not used: malformed, or so many wildcards that they take for ever."""
+        for line in lines:
+            (usable if _is_usable(line) else self.refused).append(line)
+        self._spec = GitIgnoreSpec.from_lines(usable) if any(usable) else None
+
+    def __bool__(self) -> bool:
+        """Whether there is any pattern."""
+        return self._spec is not None
+
+    def decide(self, path: str) -> bool | None:
+        """True where the path matches, False where a `!` pattern takes it back, else None."""
+        return self._spec.check_file(path).include if self._spec else None
+
+
+def _is_usable(line: str) -> bool:
+    if any(len(_WILDCARD.findall(name)) > _MAX_WILDCARDS_IN_A_NAME for name in line.split("/")):
+        return False
+    try:
+        GitIgnoreSpec.from_lines([line])
+    except (ValueError, TypeError, re.error):
+        return False
+    return line.count("**") <= _MAX_WILDCARDS_IN_A_NAME
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The ignore files that hold in a folder, the nearest last."""
+
+    levels: tuple[tuple[str, Patterns], ...] = ()
+    """Path inside the root of the folder that holds them, and their patterns."""
+
+    def below(self, path: str, inside: str) -> tuple[Self, list[tuple[str, str]]]:
+        """The rules in a folder, and (file name, reason) for what of its files is not used."""
+        levels = list(self.levels)
+        problems: list[tuple[str, str]] = []
+        for name in IGNORE_FILES:
+            try:
+                patterns = Patterns(_read_lines(os.path.join(path, name)))
+            except OSError as error:
+                problems.append((name, f"ignore file not used: {error.strerror}"))
+                continue
+            if patterns:
+                levels.append((inside, patterns))
+            if patterns.refused:
+                shown = ", ".join(repr(line[:60]) for line in patterns.refused[:3])
+                problems.append((name, f"patterns not used: {shown}"))
+        return type(self)(tuple(levels)), problems
+
+    def exclude(self, inside: str) -> bool:
+        """Whether the nearest ignore file with an opinion leaves out a path inside the root."""
+        for folder, patterns in reversed(self.levels):
+            relative = inside[len(folder) + 1 :] if folder else inside
+            decided = patterns.decide(relative)
+            if decided is not None:
+                return decided
+        return False
+
+
+def _read_lines(path: str) -> Sequence[str]:
+    """The lines of an ignore file; none where there is no such file."""
+    if not os.path.isfile(path):
+        return ()
+    with open(path, "rb") as stream:
+        data = stream.read(MAX_IGNORE_FILE_BYTES)
+    return storable(data.decode("utf-8-sig", errors="replace")).replace("\r\n", "\n").split("\n")

@@ -1,0 +1,141 @@
+"""Reader of HTML pages: their content as Markdown, without menus and banners."""
+
+import re
+from typing import Any
+
+from retriever.errors import LoadingError
+from retriever.loading import domtext, headings, metadata
+from retriever.loading.content import Content, FileBytes, LoadingOptions
+from retriever.loading.decoding import decode, storable
+
+_META_BYTES = 1 << 20
+_CHARSET = re.compile(
+    rb"<meta[^>]{0,300}?charset\s*=\s*[\"']?\s*([A-Za-z][\w.:-]{0,40})"
+    rb"|<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([A-Za-z][\w.-]{0,40})[\"']", re.I)  # fmt: skip
+_XML_DECLARATION = re.compile(r"\s*<\?xml[^>]*\?>")
+_BOILERPLATE = frozenset({"nav", "footer", "aside", "header"})
+_MAIN = ("//main", "//*[@role='main']", "//article")
+_MIN_SHARE = 0.3  # an extract below this share of the whole text has lost the page
+_MIN_BLOCK_SHARE = 0.8  # of the headings, tables and code within the content
+_SHORT_PAGE_LETTERS = 1000
+_MAX_TITLE_CHARACTERS = 500
+
+
+def read(file: FileBytes, options: LoadingOptions) -> Content:
+    """The content of a page as Markdown.
+
+    trafilatura finds the content of articles; where it finds too little, or loses headings,
+    tables or code that stand in the page's main part, all visible text of that part is taken.
+
+    Raises:
+        LoadingError: the page cannot be parsed.
+    """
+    declared = _CHARSET.search(file.data[:_META_BYTES])
+    name = (declared.group(1) or declared.group(2)).decode() if declared else ""
+    decoded = decode(file.data, declared=name)
+    tree = _parsed(decoded.text)
+    text = storable(_best(decoded.text, tree))
+    found = headings.find_markdown(text)
+    kept, dropped = metadata.bounded(_fields(tree))
+    return Content(
+        text,
+        file.format,
+        "markdown",
+        title=storable(_title(tree)) or headings.first_title(found),
+        headings=found,
+        metadata=kept,
+        warnings=decoded.warnings + dropped,
+    )
+
+
+def _parsed(html: str) -> Any:
+    from lxml import etree
+    from lxml.html import HTMLParser, document_fromstring
+
+    data = _XML_DECLARATION.sub("", html, count=1).encode("utf-8", errors="replace")
+    try:
+        return document_fromstring(data, parser=HTMLParser(encoding="utf-8"))
+    except (etree.ParserError, etree.XMLSyntaxError, ValueError) as error:
+        raise LoadingError("no text") from error
+
+
+def _best(html: str, tree: Any) -> str:
+    whole = domtext.to_markdown(tree)
+    if _letters(whole) < _SHORT_PAGE_LETTERS:
+        return whole
+    article = _article(html)
+    main = domtext.to_markdown(_main_part(tree), _BOILERPLATE)
+    if _letters(main) < _MIN_SHARE * _letters(whole):
+        main = domtext.to_markdown(tree, _BOILERPLATE)
+    if _letters(main) < _MIN_SHARE * _letters(whole):
+        main = whole
+    if _letters(article) < _MIN_SHARE * _letters(main):
+        return main
+    return article if _kept_blocks(main, article) >= _MIN_BLOCK_SHARE else main
+
+
+def _article(html: str) -> str:
+    import trafilatura
+
+    found = trafilatura.extract(
+        html,
+        output_format="markdown",
+        include_tables=True,
+        include_comments=False,
+        favor_recall=True,
+    )
+    return (found or "").strip()
+
+
+def _main_part(tree: Any) -> Any:
+    """The one element that the page declares to be its main part; else the whole page."""
+    for path in _MAIN:
+        found = [each for each in tree.xpath(path) if not domtext.is_hidden(each)]
+        if len(found) == 1:
+            return found[0]
+    return tree
+
+
+def _letters(text: str) -> int:
+    return sum(map(str.isalnum, text))
+
+
+def _kept_blocks(main: str, article: str) -> float:
+    """The share of the main part's headings, table rows and code lines that an extract kept."""
+    wanted = [_words(line) for line in _structured(main)]
+    wanted = [words for words in wanted if words]
+    if len(wanted) < 3:
+        return 1.0
+    held = {_words(line) for line in _structured(article)}
+    return sum(words in held for words in wanted) / len(wanted)
+
+
+def _structured(markdown: str) -> list[str]:
+    lines: list[str] = []
+    in_code = False
+    for line in markdown.split("\n"):
+        if line.lstrip().startswith("```"):
+            in_code = not in_code
+        elif in_code or line.lstrip().startswith(("#", "|")):
+            lines.append(line)
+    return lines
+
+
+def _words(line: str) -> str:
+    return "".join(character for character in line if character.isalnum())
+
+
+def _title(tree: Any) -> str:
+    found = tree.find(".//head/title")
+    title = "" if found is None else " ".join("".join(found.itertext()).split())
+    return title[:_MAX_TITLE_CHARACTERS]
+
+
+def _fields(tree: Any) -> dict[object, object]:
+    fields: dict[object, object] = {}
+    for element in tree.iterfind(".//head/meta"):
+        name = element.get("name", "").strip().lower()
+        if name in {"description", "author", "keywords", "date"}:
+            fields.setdefault(name, element.get("content", ""))
+    fields.setdefault("language", tree.get("lang") or "")
+    return fields

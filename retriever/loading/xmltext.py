@@ -1,0 +1,80 @@
+"""Reader of XML: the text of its elements, a block on a line of its own; nothing is fetched."""
+
+import re
+from typing import Any
+
+from retriever.errors import LoadingError
+from retriever.loading.content import Content, FileBytes, LoadingOptions
+from retriever.loading.decoding import decode, storable
+
+_DECLARED = re.compile(rb"<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([A-Za-z][\w.-]{0,40})[\"']")
+_DECLARATION = re.compile(r"\s*<\?xml[^>]*\?>")
+_TITLES = frozenset({"title", "article-title", "booktitle"})
+_MAX_TITLE_CHARACTERS = 500
+
+
+def read(file: FileBytes, options: LoadingOptions) -> Content:
+    """The text of an XML file, entities neither expanded nor fetched.
+
+    An element that holds text of its own is one line with all that is inside it; attributes,
+    comments and processing instructions are left out.
+
+    Raises:
+        LoadingError: there is no element in it.
+    """
+    declared = _DECLARED.search(file.data[:512])
+    decoded = decode(file.data, declared=declared.group(1).decode() if declared else "")
+    root, warnings = _parsed(_DECLARATION.sub("", decoded.text, count=1))
+    lines = _lines(root)
+    return Content(
+        storable("\n".join(lines)),
+        file.format,
+        "plain",
+        title=storable(_title(root)),
+        warnings=decoded.warnings + warnings,
+    )
+
+
+def _parsed(text: str) -> tuple[Any, tuple[str, ...]]:
+    from lxml import etree
+
+    data = text.encode("utf-8", errors="replace")
+    for recover in (False, True):
+        parser = etree.XMLParser(
+            encoding="utf-8", resolve_entities=False, no_network=True, load_dtd=False,
+            recover=recover, remove_comments=True, remove_pis=True,
+        )  # fmt: skip
+        try:
+            root = etree.fromstring(data, parser)
+        except (etree.XMLSyntaxError, ValueError) as error:
+            problem = error
+            continue
+        if root is not None:
+            return root, (("XML is damaged; what could be read was kept",) if recover else ())
+    raise LoadingError("damaged XML") from problem
+
+
+def _lines(root: Any) -> list[str]:
+    """One line for each outermost element with text of its own; found without recursion."""
+    lines: list[str] = []
+    pending = [root]
+    while pending:
+        element = pending.pop()
+        if _holds_text(element):
+            lines.append(" ".join("".join(element.itertext(with_tail=False)).split()))
+        else:
+            pending.extend(reversed(element))
+    return [line for line in lines if line]
+
+
+def _holds_text(element: Any) -> bool:
+    return bool((element.text or "").strip()) or any(
+        (child.tail or "").strip() for child in element
+    )
+
+
+def _title(root: Any) -> str:
+    for element in root.iter():
+        if isinstance(element.tag, str) and element.tag.rpartition("}")[2].lower() in _TITLES:
+            return " ".join("".join(element.itertext()).split())[:_MAX_TITLE_CHARACTERS]
+    return ""
