@@ -1,0 +1,150 @@
+"""A section's text becomes blocks: paragraphs, list items, code blocks, tables, rows."""
+
+import re
+from collections.abc import Callable, Iterator
+from enum import IntEnum
+from typing import NamedTuple
+
+from retriever.records import Markup
+
+
+class Break(IntEnum):
+    """How good a place for a cut is, the best first."""
+
+    HARD = 0
+    SECTION = 1
+    BLOCK = 2
+    ITEM = 3
+    SENTENCE = 4
+    LEAD = 5
+    """After a heading, a caption, or a line that announces what follows."""
+    LINE = 6
+    WORD = 7
+    CHARACTER = 8
+
+
+class Block(NamedTuple):
+    """A stretch of text that reads as one: no whitespace at its ends."""
+
+    start: int
+    end: int
+    at: Break
+    """The cut before it."""
+    by_lines: bool
+    """Whether its lines mean something: code and tables, not wrapped prose."""
+
+
+_LINE = re.compile(
+    r"[^\S\n]*(?:(?P<fence>`{3,}|~{3,})|(?P<row>\|)"
+    r"|(?P<item>(?:[-*+•]|\d{1,9}[.)])[^\S\n])|(?P<text>\S))?[^\n]*\n?"
+)
+_UNWRAPPED_CHARACTERS = 160
+"""A line beyond this is not wrapped: its end is the end of a paragraph."""
+_CAPTION_CHARACTERS = 80
+_ANNOUNCES = (":", "：")
+_CLOSES = (*".!?…。！？؟۔।,;", *_ANNOUNCES)
+
+
+def blocks(text: str, start: int, end: int, markup: Markup) -> Iterator[Block]:
+    """The blocks of text[start:end], in order; together they hold all of it but whitespace.
+
+    Whatever cut comes before the first block is the caller's to say; it is given as `BLOCK`.
+    """
+    previous: Block | None = None
+    openings = _OPENINGS[markup](text, start, end)
+    opened, kind = next(openings, (start, "text"))
+    if text[start:opened].strip():
+        opened = start
+    while opened < end:
+        following, following_kind = next(openings, (end, "text"))
+        trimmed = trim(text, opened, following)
+        if trimmed:
+            by_lines = markup in ("code", "table") or kind in ("fence", "row")
+            at = _break_before(text, previous, trimmed[0], kind)
+            previous = Block(*trimmed, at, by_lines)
+            yield previous
+        opened, kind = following, following_kind
+
+
+def trim(text: str, start: int, end: int) -> tuple[int, int] | None:
+    """The span without the whitespace at its ends, or None where nothing is left."""
+    piece = text[start:end]
+    lead = len(piece) - len(piece.lstrip())
+    if lead == len(piece):
+        return None
+    return start + lead, start + len(piece.rstrip())
+
+
+def _break_before(text: str, previous: Block | None, start: int, kind: str) -> Break:
+    if kind == "line":
+        return Break.SENTENCE
+    if kind == "inner":
+        return Break.ITEM
+    if previous is None or kind == "outer":
+        return Break.BLOCK
+    if kind == "item" and text.startswith(tuple("-*+•0123456789"), previous.start):
+        return Break.ITEM
+    last = text[max(previous.start, previous.end - _CAPTION_CHARACTERS) : previous.end]
+    if kind == "text":
+        short = previous.end - previous.start < _CAPTION_CHARACTERS and "\n" not in last
+        return Break.LEAD if short and not last.endswith(_CLOSES) else Break.BLOCK
+    return Break.LEAD if last.endswith(_ANNOUNCES) else Break.BLOCK
+
+
+def _prose_openings(
+    text: str, start: int, end: int, *, markdown: bool
+) -> Iterator[tuple[int, str]]:
+    """Where blocks begin, and what they are: text, item, row (a whole table) or fence."""
+    current: str | None = None
+    fence = ""
+    for line in _LINE.finditer(text, start, end):
+        kind = line.lastgroup
+        if fence:
+            if kind == "fence" and line["fence"].startswith(fence) and _ends_fence(line):
+                fence, current = "", None
+            continue
+        unwrapped = line.end() - line.start() > _UNWRAPPED_CHARACTERS
+        goes_on = kind == current == "row" or (
+            kind == "text" and current in ("text", "item") and not unwrapped
+        )
+        if kind and not goes_on:
+            yield line.start(), kind
+        if kind == "fence" and markdown:
+            fence = line["fence"]
+        current = None if unwrapped and kind == "text" else kind
+
+
+def _ends_fence(line: re.Match[str]) -> bool:
+    return not line.string[line.end("fence") : line.end()].strip(" \t\r\n`~")
+
+
+def _markdown_openings(text: str, start: int, end: int) -> Iterator[tuple[int, str]]:
+    return _prose_openings(text, start, end, markdown=True)
+
+
+def _plain_openings(text: str, start: int, end: int) -> Iterator[tuple[int, str]]:
+    return _prose_openings(text, start, end, markdown=False)
+
+
+def _code_openings(text: str, start: int, end: int) -> Iterator[tuple[int, str]]:
+    """Runs of lines between blank ones; those that begin at the margin are the better cuts."""
+    blank = True
+    for line in _LINE.finditer(text, start, end):
+        if blank and line.lastgroup:
+            yield line.start(), "inner" if text[line.start()].isspace() else "outer"
+        blank = line.lastgroup is None
+
+
+def _row_openings(text: str, start: int, end: int) -> Iterator[tuple[int, str]]:
+    """Every line that is not blank."""
+    for line in _LINE.finditer(text, start, end):
+        if line.lastgroup:
+            yield line.start(), "line"
+
+
+_OPENINGS: dict[Markup, Callable[[str, int, int], Iterator[tuple[int, str]]]] = {
+    "markdown": _markdown_openings,
+    "plain": _plain_openings,
+    "code": _code_openings,
+    "table": _row_openings,
+}

@@ -1,0 +1,90 @@
+"""How many tokens a stretch of text will take, estimated from the counts of its words.
+
+Tokenizing is what chunking spends its time on. Words repeat, so the counts of words are kept,
+and the sum over a stretch costs next to nothing. It is exact for tokenizers that part words
+at whitespace and punctuation, as BERT's does, and near for the others; what comes out of
+packing is counted again as a whole.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from functools import cached_property
+
+CHARACTERS_PER_TOKEN = 16
+"""A text with more characters for each token is not one that a model reads: base64, a word that
+became a single unknown token, a flood of blanks. It is taken to cost a token for so many."""
+
+_WORD = re.compile(r"[^\W_]+|[^\w\s]|_")
+_CACHE_CHARACTERS = 4_000_000
+_PROBE = "The quick brown fox jumps over the lazy dog while seven others watch it from the hill"
+
+CountTokens = Callable[[Sequence[str]], Sequence[int]]
+
+
+class TokenCosts:
+    """Estimates what texts cost in tokens, without prefix and special tokens.
+
+    The answer for a text depends on nothing but the text and the tokenizer.
+    """
+
+    def __init__(self, count_tokens: CountTokens) -> None:
+        self._count_tokens = count_tokens
+        self._known: dict[str, int] = {}
+        self._known_characters = 0
+
+    def exact(self, texts: Sequence[str]) -> list[int]:
+        """What the model reads for each text alone, prefix and special tokens included."""
+        return list(self._count_tokens(texts))
+
+    @cached_property
+    def overhead(self) -> int:
+        """Tokens of prefix and special tokens, which every text pays."""
+        return self.exact([""])[0]
+
+    def of(self, texts: Sequence[str]) -> list[int]:
+        """Tokens that each text is likely to add to a chunk, at least 1 each."""
+        words_of = [_WORD.findall(text) for text in texts]
+        known = self._learn(set().union(*words_of))
+        newline = self._newline_cost
+        return [
+            max(
+                1,
+                sum(map(known.__getitem__, words)) + (newline and newline * text.count("\n")),
+                len(text) // CHARACTERS_PER_TOKEN,
+            )
+            for text, words in zip(texts, words_of, strict=True)
+        ]
+
+    def of_gap(self, gap: str) -> int:
+        """Tokens of the whitespace between two units."""
+        newline = self._newline_cost
+        return (newline and newline * gap.count("\n")) + len(gap) // CHARACTERS_PER_TOKEN
+
+    def _learn(self, words: set[str]) -> dict[str, int]:
+        if self._known_characters > _CACHE_CHARACTERS:
+            self._known = {}
+            self._known_characters = 0
+        known = self._known
+        unknown = sorted(words - known.keys())
+        if unknown:
+            glue = self._glue
+            counts = self.exact([glue + word for word in unknown])
+            for word, count in zip(unknown, counts, strict=True):
+                known[word] = max(count - self.overhead, len(word) // CHARACTERS_PER_TOKEN)
+            self._known_characters += sum(map(len, unknown))
+        return known
+
+    @cached_property
+    def _glue(self) -> str:
+        """What a word is counted with: byte-level tokenizers keep the blank before a word."""
+        words = _PROBE.split()
+        whole, *counts = self.exact([_PROBE, *words, *(f" {word}" for word in words)])
+        bare = abs(sum(counts[: len(words)]) - self.overhead * len(words) - whole)
+        glued = abs(sum(counts[len(words) :]) - self.overhead * len(words) - whole)
+        return " " if glued < bare else ""
+
+    @cached_property
+    def _newline_cost(self) -> int:
+        """Tokens of a line break: 0 for tokenizers that drop whitespace."""
+        broken, plain = self.exact(["fox\n    dog", "fox dog"])
+        return max(0, broken - plain)
