@@ -45,6 +45,11 @@ class LocalModel:
     full_dimension: int
     """What the model gives before truncation."""
 
+    @property
+    def has_transformer(self) -> bool:
+        """Whether weights are loaded by transformers, which is told to take safetensors only."""
+        return "Transformer" in self.modules or not self.modules
+
 
 def read_model(options: EmbedderOptions, folder: Path) -> LocalModel:
     """Read a model's folder, and let the options and the catalogue fill in or overrule.

@@ -1,0 +1,165 @@
+"""An embedder on this machine: what every local model shares, whatever runs it.
+
+The runner turns one batch into vectors. Counting, prefixes, refusals, batches of equal length,
+equal texts once, the order, and long queries are here.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retriever.embedding.model_files import LocalModel
+from retriever.embedding.tokenizing import Tokenizer, split_to_fit, well_formed
+from retriever.embedding.vectors import checked, mean_vector, no_vectors
+from retriever.errors import EmbeddingRejected
+from retriever.protocols import Vectors
+from retriever.records import EmbeddingFingerprint
+
+Side = Literal["query", "chunk"]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Texts of about the same length, to be embedded together."""
+
+    texts: tuple[str, ...]
+    """Without the prefix."""
+    ids: tuple[list[int], ...]
+    """Token ids, prefix and special tokens included."""
+    side: Side
+    prefix: str
+
+
+class Runner(Protocol):
+    """Runs a model: one batch in, one array out."""
+
+    def run(self, batch: Batch) -> NDArray[np.floating]:
+        """Vectors of the batch: shape (len(batch.texts), dimension), of any length."""
+        ...
+
+
+class LocalEmbedder:
+    """Embeds with a model on this machine; threads may share it.
+
+    The runner is made by the first text that has to be embedded: fingerprint and counts come
+    from the model's files alone.
+    """
+
+    def __init__(
+        self,
+        model: LocalModel,
+        tokenizer: Tokenizer,
+        load: Callable[[], Runner],
+        *,
+        batch_tokens: int,
+    ) -> None:
+        """Keep the way to load the model; `batch_tokens` bounds a batch, padding included."""
+        self._model = model
+        self._tokenizer = tokenizer
+        self._load = load
+        self._batch_tokens = batch_tokens
+        self._runner: Runner | None = None
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        """Backend and model."""
+        return f"LocalEmbedder({self.fingerprint.backend}, {self.fingerprint.model!r})"
+
+    @property
+    def fingerprint(self) -> EmbeddingFingerprint:
+        """How the vectors are made."""
+        return self._model.fingerprint
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Exact counts, chunk prefix and special tokens included."""
+        prefix = self.fingerprint.chunk_prefix
+        return [len(ids) for ids in self._tokenizer.ids([prefix + text for text in texts])]
+
+    def embed_chunks(self, texts: Sequence[str]) -> Vectors:
+        """Embed texts as chunks: float32, shape (len(texts), dimension), unit length.
+
+        Raises:
+            EmbeddingRejected: a text is longer than the window.
+        """
+        return self._embed(texts, "chunk")
+
+    def embed_query(self, text: str) -> Vectors:
+        """Embed one query, shape (dimension,); beyond the window, the mean of its windows."""
+        vector: Vectors = self.embed_queries([text])[0]
+        return vector
+
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        """Embed queries in one go: shape (len(texts), dimension)."""
+        if not texts:
+            return no_vectors(self.fingerprint.dimension)
+        windows = [self._windows(text) for text in texts]
+        vectors = self._embed([part for parts in windows for part in parts], "query")
+        rows, start = [], 0
+        for parts in windows:
+            rows.append(mean_vector(vectors[start : start + len(parts)]))
+            start += len(parts)
+        return np.stack(rows)
+
+    def _windows(self, text: str) -> list[str]:
+        prefix, window = self.fingerprint.query_prefix, self.fingerprint.window_tokens
+        if len(self._tokenizer.ids([prefix + text])[0]) <= window:
+            return [text]
+        return split_to_fit(self._tokenizer, text, prefix=prefix, window_tokens=window)
+
+    def _embed(self, texts: Sequence[str], side: Side) -> Vectors:
+        if not texts:
+            return no_vectors(self.fingerprint.dimension)
+        prefix = self.fingerprint.query_prefix if side == "query" else self.fingerprint.chunk_prefix
+        unique = list(dict.fromkeys(well_formed(text) for text in texts))
+        ids = self._tokenizer.ids([prefix + text for text in unique])
+        self._refuse_long(unique, ids)
+        vectors = np.empty((len(unique), self.fingerprint.dimension), dtype=np.float32)
+        for places in batches([len(each) for each in ids], self._batch_tokens):
+            batch = Batch(
+                tuple(unique[i] for i in places), tuple(ids[i] for i in places), side, prefix
+            )
+            vectors[places] = self._run(batch)
+        row = {text: i for i, text in enumerate(unique)}
+        return vectors[[row[well_formed(text)] for text in texts]]
+
+    def _run(self, batch: Batch) -> Vectors:
+        with self._lock:
+            if self._runner is None:
+                self._runner = self._load()
+            vectors = self._runner.run(batch)
+        if self.fingerprint.dimension < self._model.full_dimension:
+            vectors = vectors[:, : self.fingerprint.dimension]
+        return checked(
+            vectors,
+            count=len(batch.texts),
+            dimension=self.fingerprint.dimension,
+            model=self.fingerprint.model,
+        )
+
+    def _refuse_long(self, texts: Sequence[str], ids: Sequence[list[int]]) -> None:
+        window = self.fingerprint.window_tokens
+        for text, each in zip(texts, ids, strict=True):
+            if len(each) > window:
+                raise EmbeddingRejected(
+                    f"A text of {len(each)} tokens is beyond the window of "
+                    f"{self.fingerprint.model}, {window} tokens: {text[:60]!r}... Nothing is ever "
+                    "cut off: make smaller chunks (chunking.tokens)."
+                )
+
+
+def batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+    """Places of texts in batches of similar length, the longest first.
+
+    A batch holds at most `batch_tokens` tokens, padding included; a text that is longer than
+    that alone is a batch of its own.
+    """
+    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+    start = 0
+    while start < len(order):
+        size = max(1, batch_tokens // max(1, lengths[order[start]]))
+        yield order[start : start + size]
+        start += size

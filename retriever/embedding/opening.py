@@ -1,0 +1,76 @@
+"""From options to an embedder: the only place where a backend is chosen."""
+
+import importlib
+from collections.abc import Callable
+
+from retriever.embedding.options import EmbedderOptions
+from retriever.errors import EmbeddingRejected, SettingsError
+from retriever.protocols import Embedder
+
+CANARY = "The quick brown fox jumps over the lazy dog, 2024-02-29, naïve café."
+"""A text whose vector a collection keeps, to notice that the model behind a name has changed."""
+
+BACKENDS = ("auto", "sentence-transformers")
+MEMBERS = ("fingerprint", "count_tokens", "embed_chunks", "embed_query")
+
+
+def open_embedder(options: EmbedderOptions) -> Embedder:
+    """Open the embedder that the options name, without loading its model.
+
+    Raises:
+        SettingsError: the backend is unknown, or the model was found nowhere.
+        MissingDependencyError: the backend needs a package that is not installed.
+        EmbeddingRejected: a class of one's own could not be made.
+    """
+    if ":" in options.backend:
+        return _open_custom(options)
+    if options.backend not in BACKENDS:
+        raise SettingsError(
+            f"embedding.backend is {options.backend!r}. It is one of {', '.join(BACKENDS)}, "
+            "or package.module:Class of your own."
+        )
+    return _open_local(options)
+
+
+def _open_local(options: EmbedderOptions) -> Embedder:
+    from retriever.embedding.model_files import read_model
+    from retriever.embedding.sentence_transformers import SentenceTransformersEmbedder
+    from retriever.embedding.weights import find_model
+
+    model = read_model(options, find_model(options))
+    return SentenceTransformersEmbedder(options, model)
+
+
+def _open_custom(options: EmbedderOptions) -> Embedder:
+    module_name, _, class_name = options.backend.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except (ImportError, ValueError) as error:
+        raise SettingsError(
+            f"embedding.backend is {options.backend!r}, but the module {module_name!r} cannot be "
+            f"imported: {error}. Install it into this environment, or correct the name."
+        ) from error
+    maker = getattr(module, class_name, None)
+    if not callable(maker):
+        raise SettingsError(
+            f"embedding.backend is {options.backend!r}, but {module_name} holds no class "
+            f"{class_name!r}. Write it as package.module:Class."
+        )
+    embedder: Embedder = _make(maker, options)
+    missing = [name for name in MEMBERS if not hasattr(embedder, name)]
+    if missing:
+        raise SettingsError(
+            f"{options.backend} is no embedder: it has no {', '.join(missing)}. "
+            "retriever.testing.EmbedderContract says what one has to do."
+        )
+    return embedder
+
+
+def _make(maker: Callable[[EmbedderOptions], Embedder], options: EmbedderOptions) -> Embedder:
+    try:
+        return maker(options)
+    except TypeError as error:
+        raise EmbeddingRejected(
+            f"{options.backend} could not be made: {error}. Its class is called with one "
+            "argument, an EmbedderOptions record."
+        ) from error

@@ -1,0 +1,164 @@
+"""Counting tokens as the model counts them, and cutting long queries into windows.
+
+`tokenizer.json` is read by the tokenizers library alone: neither torch nor transformers is
+loaded. Models without that file are counted by the tokenizer that transformers makes for them.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from retriever.errors import MissingDependencyError, SettingsError
+
+PROBE_BATCH = 512
+"""Texts tokenized at a time: the token objects of more would only take memory."""
+
+
+class Tokenizer(Protocol):
+    """Turns texts into token ids, special tokens included, without cutting."""
+
+    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """The token ids of each text."""
+        ...
+
+    def ends(self, text: str) -> list[int]:
+        """For each token of the text, special ones left out, where it ends in the text."""
+        ...
+
+
+class FastTokenizer:
+    """The tokenizer of a `tokenizer.json`."""
+
+    def __init__(self, file: Path, *, lower_case: bool) -> None:
+        """Read the file.
+
+        Raises:
+            SettingsError: it cannot be read.
+        """
+        import tokenizers
+
+        try:
+            self._tokenizer: Any = tokenizers.Tokenizer.from_file(str(file))
+        except Exception as error:  # the library raises plain Exceptions
+            raise SettingsError(
+                f"{file} cannot be read ({error}). The model's folder is damaged: remove it "
+                "and let it be fetched again, or name another with embedding.path."
+            ) from error
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self._lower_case = lower_case
+
+    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """The token ids of each text, special tokens included."""
+        ready = [self._ready(text) for text in texts]
+        found: list[list[int]] = []
+        for start in range(0, len(ready), PROBE_BATCH):
+            encodings = self._tokenizer.encode_batch_fast(ready[start : start + PROBE_BATCH])
+            found.extend(encoding.ids for encoding in encodings)
+        return found
+
+    def ends(self, text: str) -> list[int]:
+        """Where each token of the text ends, special tokens left out."""
+        encoding = self._tokenizer.encode(self._ready(text), add_special_tokens=False)
+        return [end for _, end in encoding.offsets]
+
+    def _ready(self, text: str) -> str:
+        whole = well_formed(text)
+        lower = whole.lower() if self._lower_case else whole
+        # Lower-casing may change a text's length, and ends are counted in the text as given.
+        return lower if len(lower) == len(whole) else whole
+
+
+class SlowTokenizer:
+    """The tokenizer that transformers makes from a folder without `tokenizer.json`."""
+
+    def __init__(self, folder: Path) -> None:
+        """Load it; this imports transformers.
+
+        Raises:
+            SettingsError: the folder holds no tokenizer.
+        """
+        try:
+            from transformers import AutoTokenizer
+        except ImportError as error:
+            raise MissingDependencyError(
+                "transformers", "dev", "A model without tokenizer.json"
+            ) from error
+        try:
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(
+                str(folder), local_files_only=True, trust_remote_code=False
+            )
+        except (OSError, ValueError, ImportError) as error:
+            raise SettingsError(
+                f"{folder} holds no tokenizer that can be loaded: {error}. "
+                "A tokenizer.json beside the weights is what is needed."
+            ) from error
+
+    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """The token ids of each text, special tokens included."""
+        ready = [well_formed(text) for text in texts]
+        if not ready:
+            return []
+        found: list[list[int]] = self._tokenizer(ready, truncation=False, verbose=False)[
+            "input_ids"
+        ]
+        return found
+
+    def ends(self, text: str) -> list[int]:
+        """An end for each character: this tokenizer does not say where its tokens end."""
+        return list(range(1, len(text) + 1))
+
+
+def open_tokenizer(folder: Path, *, lower_case: bool) -> Tokenizer:
+    """The tokenizer of the model in `folder`.
+
+    Raises:
+        SettingsError: there is none that can be read.
+    """
+    for file in (folder / "tokenizer.json", *sorted(folder.glob("*/tokenizer.json"))):
+        if file.is_file():
+            return FastTokenizer(file, lower_case=lower_case)
+    return SlowTokenizer(folder)
+
+
+def split_to_fit(tokenizer: Tokenizer, text: str, *, prefix: str, window_tokens: int) -> list[str]:
+    """Cut a text into parts that fit the window with the prefix, at spaces where there are any.
+
+    Nothing is left out but white space at the cuts. At least one part, for an empty text too.
+    """
+    text = well_formed(text)
+    ends = tokenizer.ends(text)
+    overhead = len(tokenizer.ids([prefix])[0])
+    parts: list[str] = []
+    start, first = 0, 0
+    while first < len(ends):
+        room = max(1, window_tokens - overhead)
+        end = _cut(text, ends, first, room)
+        # A part that was cut out is not always tokenized as it was inside the text.
+        while room > 1 and len(tokenizer.ids([prefix + text[start:end]])[0]) > window_tokens:
+            room = room * 9 // 10
+            end = _cut(text, ends, first, room)
+        parts.append(text[start:end])
+        start = end
+        while first < len(ends) and ends[first] <= end:
+            first += 1
+    return [part for part in parts if part.strip()] or [text[:0]]
+
+
+def _cut(text: str, ends: Sequence[int], first: int, room: int) -> int:
+    last = first + room - 1
+    if last >= len(ends) - 1:
+        return len(text)
+    end = ends[last]
+    begin = ends[first]
+    space = max(text.rfind(" ", begin, end), text.rfind("\n", begin, end))
+    return space if space > begin else max(end, begin)
+
+
+def well_formed(text: str) -> str:
+    """The text with lone surrogates, which are no Unicode, replaced by question marks."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode("utf-8")
+    return text
