@@ -255,3 +255,47 @@ class IngestReport:
     """Tokens of embedded chunks beyond the model's window: 0 unless something is broken."""
     seconds: float = 0.0
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IngestProgress:
+    """How far a run has come."""
+
+    files_done: int
+    files_total: int
+    chunks_done: int
+    """Chunks of added and updated documents that are searchable."""
+    tokens_done: int
+    """Tokens embedded so far."""
+    source: str
+    """The last file that was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """What a number in a context stands for."""
+
+    number: int
+    source: str
+    start: int
+    end: int
+    page: int | None
+    line_start: int
+    line_end: int
+    chunk_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The text that a prompt quotes, and what each number in it stands for."""
+
+    text: str
+    token_count: int
+    """Tokens of `text`, as the counter that was given counts them."""
+    citations: Mapping[int, Citation]
+    left_out: tuple[Passage, ...] = ()
+    """Passages that did not fit into the budget, best first."""
+
+    def __str__(self) -> str:
+        """The text."""
+        return self.text

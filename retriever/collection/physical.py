@@ -177,6 +177,16 @@ class PhysicalCollection:
                     metadatas=[rows.document_row(record) for record in batch],
                 )
 
+    def touch_documents(self, records: Sequence[DocumentRecord]) -> None:
+        """Change what is remembered of documents; their vectors stay."""
+        for part in _slices(len(records), self._batch_rows):
+            batch = records[part]
+            with self._errors(), self._guard():
+                self._documents.update(
+                    ids=[rows.document_id(record.source) for record in batch],
+                    metadatas=[rows.document_row(record) for record in batch],
+                )
+
     def delete_chunks(self, ids: Sequence[str]) -> None:
         """Delete chunks by id."""
         self._delete(self._chunks, ids)

@@ -122,6 +122,13 @@ class Store:
             pointer.modify(metadata=state.metadata())
         return state
 
+    def drop(self, state: CollectionState) -> None:
+        """Delete a collection and all its data: the pointer first, so that none dangles."""
+        with self._errors(), self.guard():
+            for name in (state.name, state.live + _DOCUMENTS, state.live):
+                with contextlib.suppress(chroma.Absent), self._errors():
+                    self._client.delete_collection(name)
+
     def physical(self, name: str) -> PhysicalCollection:
         """The data of a physical collection."""
         with self._errors():

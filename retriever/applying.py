@@ -1,0 +1,204 @@
+"""A plan, applied: read, cut, embed and write, each stage ahead of the next.
+
+The files' texts are read while earlier ones are embedded, and each batch is written while
+the next is embedded. A run is marked in the collection's state until it has ended, so that
+the next one knows to look for what an interrupted one left.
+"""
+
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from retriever.batching import Batch, Prepared, Totals
+from retriever.canary import CheckedEmbedder, check_canary, make_canary
+from retriever.chunking import Chunker
+from retriever.collection.physical import PhysicalCollection
+from retriever.collection.state import CollectionState, Run
+from retriever.collection.store import Store
+from retriever.embedding.cache import CachingEmbedder, VectorCache
+from retriever.errors import LoadingError
+from retriever.loading.loader import DocumentLoader
+from retriever.planning import Plan
+from retriever.prefetching import prefetched
+from retriever.protocols import Embedder
+from retriever.records import CorpusFile, DocumentRecord, IngestProgress, Skipped
+
+Progress = Callable[[IngestProgress], None]
+
+FILES_AHEAD = 32
+"""Files that are read and cut while the embedder works on earlier ones."""
+MOST_FILES = 256
+"""Files of a batch, where they are too small to fill it with chunks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The wired parts through which a document goes."""
+
+    loader: DocumentLoader
+    chunker: Chunker
+    embedder: Embedder
+    cache: VectorCache | None
+    commit_chunks: int
+    strict: bool = False
+    progress: Progress | None = None
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a plan."""
+
+    totals: Totals = field(default_factory=Totals)
+    skipped: list[Skipped] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def find_unfinished(
+    data: PhysicalCollection, manifest: Mapping[str, DocumentRecord]
+) -> dict[str, bool]:
+    """The sources whose chunks and record disagree, and whether each has a record."""
+    counts = data.version_counts()
+    unfinished: dict[str, bool] = {}
+    for source, content_hash in counts:
+        record = manifest.get(source)
+        if record is None or record.content_hash != content_hash:
+            unfinished[source] = record is not None
+    for record in manifest.values():
+        if counts[record.source, record.content_hash] != record.chunk_count:
+            unfinished[record.source] = True
+    return unfinished
+
+
+class PlanApplication:
+    """Applies one plan to one collection."""
+
+    def __init__(self, store: Store, data: PhysicalCollection, line: Line) -> None:
+        self._store = store
+        self._data = data
+        self._line = line
+        self._outcome = Outcome()
+        checked = CheckedEmbedder(line.embedder, self._check)
+        self._embedder: Embedder = CachingEmbedder(checked, line.cache) if line.cache else checked
+
+    def apply(
+        self, plan: Plan, state: CollectionState, *, unfinished: Mapping[str, bool]
+    ) -> Outcome:
+        """Do what the plan says; `unfinished` is what an interrupted run left."""
+        state = self._store.save(replace(state, run=_this_run()))
+        self._delete((*plan.deleted, *plan.forgotten))
+        self._data.touch_documents(plan.touched)
+        files = (*plan.updated, *plan.added)
+        state = self._write(files, state)
+        handled = {file.source for file in files} | set(plan.deleted)
+        left = {source: known for source, known in unfinished.items() if source not in handled}
+        orphans = [source for source, known in left.items() if not known]
+        self._delete(orphans)
+        self._store.save(state.next(run=None if len(orphans) == len(left) else state.run))
+        return self._outcome
+
+    def _delete(self, sources: Sequence[str]) -> None:
+        """Chunks first: a record without chunks is seen and mended, the reverse is not."""
+        stored = self._data.stored_chunks(sources)
+        chunk_ids = [chunk_id for chunks in stored.values() for chunk_id in chunks]
+        self._data.delete_chunks(chunk_ids)
+        self._data.delete_documents(sources)
+        self._outcome.totals.deleted += len(chunk_ids)
+
+    def _write(self, files: Sequence[CorpusFile], state: CollectionState) -> CollectionState:
+        """Embed each batch while the one before it is being written."""
+        pending: Future[CollectionState] | None = None
+        done = 0
+        with (
+            ThreadPoolExecutor(1, thread_name_prefix="retriever-write") as writer,
+            prefetched(self._prepare(files), ahead=FILES_AHEAD) as prepared,
+        ):
+            for batch in self._batches(prepared):
+                self._embed(batch)
+                if pending is not None:
+                    state = pending.result()
+                    pending = None
+                pending = writer.submit(self._commit, batch, state)
+                done += len(batch.prepared)
+                self._tell(batch, done, len(files))
+            return pending.result() if pending is not None else state
+
+    def _prepare(self, files: Sequence[CorpusFile]) -> Iterator[Prepared]:
+        for file in files:
+            try:
+                document = self._line.loader.load(file)
+            except LoadingError as error:
+                if self._line.strict:
+                    raise
+                yield Prepared(file=file, document=None, reason=error.reason)
+                continue
+            yield Prepared(
+                file=file, document=document, chunks=tuple(self._line.chunker.chunk(document))
+            )
+
+    def _batches(self, prepared: Iterator[Prepared]) -> Iterator[Batch]:
+        batch = Batch()
+        for one in prepared:
+            batch.prepared.append(one)
+            if batch.chunk_count >= self._line.commit_chunks or len(batch.prepared) >= MOST_FILES:
+                yield batch
+                batch = Batch()
+        if batch.prepared:
+            yield batch
+
+    def _check(self, embedder: Embedder) -> None:
+        """See that the model is the one that built the collection, once it is loaded."""
+        canary = self._data.canary
+        if canary is not None:
+            check_canary(embedder, canary, collection=self._data.name)
+
+    def _embed(self, batch: Batch) -> None:
+        missing = batch.find_missing(self._data)
+        if not missing:
+            return
+        if self._data.canary is None:
+            self._data.set_canary(make_canary(self._embedder))
+        cache = self._line.cache
+        cached = cache.get_many(self._embedder.fingerprint, missing) if cache else {}
+        batch.embed(self._embedder, cached.keys())
+
+    def _commit(self, batch: Batch, state: CollectionState) -> CollectionState:
+        batch.write(
+            self._data,
+            reading=self._line.loader.reading,
+            dimension=self._line.embedder.fingerprint.dimension,
+        )
+        self._outcome.totals.add(batch.totals)
+        for one in batch.prepared:
+            if one.document is None:
+                kept = bool(batch.stored[one.file.source])
+                reason = one.reason + (" (the version ingested before is kept)" if kept else "")
+                self._outcome.skipped.append(Skipped(one.file.source, reason))
+            else:
+                self._outcome.warnings.extend(
+                    f"{one.file.source}: {warning}" for warning in one.document.warnings
+                )
+        return self._store.save(state.next())
+
+    def _tell(self, batch: Batch, done: int, total: int) -> None:
+        if self._line.progress is not None:
+            totals = self._outcome.totals
+            self._line.progress(
+                IngestProgress(
+                    files_done=done,
+                    files_total=total,
+                    chunks_done=totals.embedded + totals.reused,
+                    tokens_done=totals.tokens,
+                    source=batch.prepared[-1].file.source,
+                )
+            )
+
+
+def _this_run() -> Run:
+    return Run(
+        started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        pid=os.getpid(),
+        host=socket.gethostname(),
+    )

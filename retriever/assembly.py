@@ -1,0 +1,145 @@
+"""Settings to wired parts: the only place where classes are chosen."""
+
+import functools
+import os
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from retriever.chunking import Chunker, ChunkingOptions
+from retriever.collection.client import StorageOptions
+from retriever.collection.state import LAYOUT
+from retriever.collection.store import Store, open_for_writing
+from retriever.embedding.cache import VectorCache
+from retriever.embedding.catalogue import find_row
+from retriever.embedding.opening import open_embedder
+from retriever.embedding.options import EmbedderOptions
+from retriever.errors import RetrieverError
+from retriever.loading.content import LoadingOptions
+from retriever.loading.loader import DocumentLoader
+from retriever.protocols import Embedder
+from retriever.records import EmbeddingFingerprint, Fingerprint
+from retriever.settings import EmbeddingSettings, Settings
+
+_KEY_VARIABLES: Mapping[str, tuple[str, ...]] = {
+    "openai": ("OPENAI_API_KEY",),
+    "cohere": ("CO_API_KEY", "COHERE_API_KEY"),
+}
+_ADDRESS_VARIABLES: Mapping[str, str] = {"openai": "OPENAI_BASE_URL"}
+
+
+def storage_options(settings: Settings) -> StorageOptions:
+    """Where the settings keep collections."""
+    values = _values(settings.storage)
+    values["api_key"] = settings.secret(settings.storage.api_key, "CHROMA_API_KEY")
+    return StorageOptions(**values)
+
+
+def open_store(settings: Settings) -> Store:
+    """A store to read from."""
+    return Store(storage_options(settings))
+
+
+def open_writing_store(settings: Settings) -> AbstractContextManager[Store]:
+    """The only store to write to, for as long as the context lasts."""
+    return open_for_writing(storage_options(settings))
+
+
+def open_loader(settings: Settings) -> DocumentLoader:
+    """The reader of files."""
+    return DocumentLoader(loading_options(settings))
+
+
+def loading_options(settings: Settings) -> LoadingOptions:
+    """Which files are read."""
+    return LoadingOptions(**_values(settings.loading))
+
+
+def open_chunker(settings: Settings, embedder: Embedder) -> Chunker:
+    """The chunker that cuts in the embedder's own tokens."""
+    return Chunker(
+        ChunkingOptions(**_values(settings.chunking)),
+        count_tokens=embedder.count_tokens,
+        window_tokens=embedder.fingerprint.window_tokens,
+    )
+
+
+def embedder_options(settings: Settings) -> EmbedderOptions:
+    """How the settings say that text becomes vectors; keys resolved."""
+    values = _values(settings.embedding)
+    values.pop("cache")
+    options = EmbedderOptions(**values, cache_dir=user_cache_folder())
+    row = find_row(options.model)
+    backend = row.backend if options.backend == "auto" and row is not None else options.backend
+    return replace(
+        options,
+        api_key=settings.secret(options.api_key, *_KEY_VARIABLES.get(backend, ())),
+        base_url=settings.base_url(_ADDRESS_VARIABLES.get(backend, "")),
+    )
+
+
+def open_configured_embedder(settings: Settings) -> Embedder:
+    """The embedder that the settings name; its model is loaded when it is first needed."""
+    return open_embedder(embedder_options(settings))
+
+
+def open_collection_embedder(settings: Settings, built: EmbeddingFingerprint) -> Embedder:
+    """The embedder for a collection's queries: what the settings leave open, it decides.
+
+    An application without a config file thus embeds its queries as the collection was built.
+    """
+    chosen = settings.embedding.model_fields_set
+    if "model" in chosen and settings.embedding.model != built.model:
+        return open_configured_embedder(settings)
+    remembered = {
+        "model": built.model,
+        "backend": built.backend,
+        "pooling": built.pooling if built.pooling in ("mean", "cls") else "auto",
+        "query_prefix": built.query_prefix,
+        "chunk_prefix": built.chunk_prefix,
+        "window_tokens": built.window_tokens,
+        "dimension": built.dimension,
+    }
+    unset = {name: value for name, value in remembered.items() if name not in chosen}
+    embedding = settings.embedding.model_copy(update=unset)
+    return open_embedder(embedder_options(settings.model_copy(update={"embedding": embedding})))
+
+
+def open_cache(settings: Settings) -> VectorCache | None:
+    """The vector cache of the state folder, or None where the settings turn it off."""
+    if not settings.embedding.cache or settings.storage.mode == "memory":
+        return None
+    return VectorCache(settings.storage.path)
+
+
+@functools.cache
+def default_token_counter() -> Callable[[str], int]:
+    """Tokens of a text by the default embedding model's tokenizer, without special tokens.
+
+    Where its files are not on this machine, the UTF-8 bytes are counted: no tokenizer of a
+    language model in use makes more tokens of a text than it has bytes.
+    """
+    try:
+        default = EmbeddingSettings().model
+        embedder = open_embedder(EmbedderOptions(model=default, cache_dir=user_cache_folder()))
+    except RetrieverError:
+        return lambda text: len(text.encode("utf-8"))
+    special = embedder.count_tokens([""])[0]
+    return lambda text: embedder.count_tokens([text])[0] - special
+
+
+def fingerprint(embedder: Embedder, chunker: Chunker) -> Fingerprint:
+    """How a collection that is built with these is built."""
+    return Fingerprint(embedding=embedder.fingerprint, chunking=chunker.fingerprint, layout=LAYOUT)
+
+
+def user_cache_folder() -> Path:
+    """Where converted models and hashes of weights are kept: derived, safe to delete."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(base) / "rag-retriever"
+
+
+def _values(section: Any) -> dict[str, Any]:
+    return {name: getattr(section, name) for name in type(section).model_fields}

@@ -1,0 +1,183 @@
+"""A batch of documents on its way into a collection: what to embed, and the order of writes."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import numpy as np
+
+from retriever.collection import rows
+from retriever.collection.physical import PhysicalCollection
+from retriever.embedding.vectors import mean_vector
+from retriever.planning import trusted_mtime_ns
+from retriever.protocols import Embedder, Vectors
+from retriever.records import Chunk, CorpusFile, Document, DocumentRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A file that was read and cut, or why it could not be."""
+
+    file: CorpusFile
+    document: Document | None
+    chunks: tuple[Chunk, ...] = ()
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class Totals:
+    """Counts of a run, summed over its batches."""
+
+    embedded: int = 0
+    reused: int = 0
+    deleted: int = 0
+    tokens: int = 0
+    tokens_cut: int = 0
+
+    def add(self, other: "Totals") -> None:
+        """Add another batch's counts."""
+        self.embedded += other.embedded
+        self.reused += other.reused
+        self.deleted += other.deleted
+        self.tokens += other.tokens
+        self.tokens_cut += other.tokens_cut
+
+
+@dataclass(slots=True)
+class Batch:
+    """Documents that are embedded and committed together."""
+
+    prepared: list[Prepared] = field(default_factory=list)
+    stored: dict[str, dict[str, rows.StoredChunk]] = field(default_factory=dict)
+    """What the collection holds of these documents, by source and chunk id."""
+    missing: list[Chunk] = field(default_factory=list)
+    """The chunks that the collection lacks or holds with another embedded text."""
+    vectors: dict[str, Vectors] = field(default_factory=dict)
+    """The new vectors, by chunk id."""
+    totals: Totals = field(default_factory=Totals)
+
+    @property
+    def chunk_count(self) -> int:
+        """Chunks of all its documents."""
+        return sum(len(one.chunks) for one in self.prepared)
+
+    def find_missing(self, data: PhysicalCollection) -> list[str]:
+        """Find out which chunks the collection lacks: the texts to embed, in order."""
+        self.stored = data.stored_chunks([one.file.source for one in self.prepared])
+        chunks = [chunk for one in self.prepared for chunk in one.chunks]
+        self.missing = [chunk for chunk in chunks if not self._is_stored(chunk)]
+        self.totals.reused = len(chunks) - len(self.missing)
+        return [chunk.embedded_text for chunk in self.missing]
+
+    def embed(self, embedder: Embedder, cached: Collection[str]) -> None:
+        """Embed what is missing; texts in `cached` are known to cost nothing."""
+        window = embedder.fingerprint.window_tokens
+        vectors = embedder.embed_chunks([chunk.embedded_text for chunk in self.missing])
+        self.vectors = {
+            chunk.id: vector for chunk, vector in zip(self.missing, vectors, strict=True)
+        }
+        made = [chunk for chunk in self.missing if chunk.embedded_text not in cached]
+        self.totals.embedded = len(made)
+        self.totals.reused += len(self.missing) - len(made)
+        self.totals.tokens = sum(chunk.token_count for chunk in made)
+        self.totals.tokens_cut = sum(max(0, chunk.token_count - window) for chunk in self.missing)
+
+    def write(self, data: PhysicalCollection, *, reading: str, dimension: int) -> None:
+        """Write in the order that loses nothing: chunks, records, then what is stale."""
+        self._write_new(data)
+        self._update_reused(data)
+        self._write_records(data, reading=reading, dimension=dimension)
+        self._delete_stale(data)
+
+    def _is_stored(self, chunk: Chunk) -> bool:
+        held = self.stored[chunk.source].get(chunk.id)
+        return held is not None and held.embedded_hash == rows.embedded_hash(chunk.embedded_text)
+
+    def _pairs(self) -> list[tuple[Chunk, Document]]:
+        return [
+            (chunk, one.document)
+            for one in self.prepared
+            if one.document is not None
+            for chunk in one.chunks
+        ]
+
+    def _write_new(self, data: PhysicalCollection) -> None:
+        pairs = [pair for pair in self._pairs() if pair[0].id in self.vectors]
+        if not pairs:
+            return
+        metadata = []
+        for chunk, document in pairs:
+            held = self.stored[chunk.source].get(chunk.id)
+            metadata.append(rows.changes(held.row if held else {}, rows.chunk_row(chunk, document)))
+        data.put_chunks(
+            [chunk.id for chunk, _ in pairs],
+            [chunk.text for chunk, _ in pairs],
+            np.stack([self.vectors[chunk.id] for chunk, _ in pairs]),
+            metadata,
+        )
+
+    def _update_reused(self, data: PhysicalCollection) -> None:
+        ids, metadata = [], []
+        for chunk, document in self._pairs():
+            if chunk.id in self.vectors:
+                continue
+            held = self.stored[chunk.source][chunk.id].row
+            row = rows.chunk_row(chunk, document)
+            if held != row:
+                ids.append(chunk.id)
+                metadata.append(rows.changes(held, row))
+        data.update_rows(ids, metadata)
+
+    def _write_records(self, data: PhysicalCollection, *, reading: str, dimension: int) -> None:
+        reused = [chunk.id for chunk, _ in self._pairs() if chunk.id not in self.vectors]
+        vectors = data.vectors(reused) | self.vectors
+        records, means = [], []
+        for one in self.prepared:
+            if self._keeps_its_old_version(one):
+                continue
+            records.append(_record(one, reading))
+            means.append(_document_vector([vectors[chunk.id] for chunk in one.chunks], dimension))
+        if records:
+            data.put_documents(records, np.stack(means))
+
+    def _delete_stale(self, data: PhysicalCollection) -> None:
+        stale = [
+            chunk_id
+            for one in self.prepared
+            if one.document is not None
+            for chunk_id in self.stored[one.file.source].keys() - {c.id for c in one.chunks}
+        ]
+        data.delete_chunks(stale)
+        self.totals.deleted = len(stale)
+
+    def _keeps_its_old_version(self, one: Prepared) -> bool:
+        return one.document is None and bool(self.stored[one.file.source])
+
+
+def _record(one: Prepared, reading: str) -> DocumentRecord:
+    document = one.document
+    return DocumentRecord(
+        source=one.file.source,
+        content_hash=document.content_hash if document else "",
+        size_bytes=one.file.size_bytes,
+        mtime_ns=trusted_mtime_ns(one.file),
+        status="complete" if document else "skipped",
+        chunk_count=len(one.chunks),
+        token_count=sum(chunk.token_count for chunk in one.chunks),
+        title=document.title if document else "",
+        format=document.format if document else "",
+        reason=one.reason,
+        reading=reading,
+        ingested_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _document_vector(vectors: list[Vectors], dimension: int) -> Vectors:
+    """The normalised mean of a document's chunk vectors; the first axis where there is none."""
+    if vectors:
+        mean = mean_vector(np.stack(vectors))
+        if mean.any():
+            return mean
+    axis: Vectors = np.zeros(dimension, dtype=np.float32)
+    axis[0] = 1.0
+    return axis

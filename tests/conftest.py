@@ -1,0 +1,50 @@
+"""What several test files need: settings that use a real Chroma and an embedder without a model."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from retriever.settings import Settings
+
+
+@pytest.fixture
+def make_settings(tmp_path: Path) -> Callable[..., Settings]:
+    """Settings with a state folder of the test's own; overrides by name."""
+
+    def make(**overrides: object) -> Settings:
+        defaults: dict[str, object] = {
+            "storage.path": tmp_path / "state",
+            "embedding.backend": "retriever.testing:HashingEmbedder",
+            "embedding.model": "hashing",
+            "chunking.tokens": 64,
+        }
+        return Settings.load(**(defaults | overrides))
+
+    return make
+
+
+@pytest.fixture
+def settings(make_settings: Callable[..., Settings]) -> Settings:
+    return make_settings()
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """A folder of three documents, one of them in a subfolder."""
+    folder = tmp_path / "corpus"
+    (folder / "guides").mkdir(parents=True)
+    (folder / "pump.md").write_text(
+        "# Pump\n\n## Reset\n\nHold the red button of the pump for five seconds.\n\n"
+        "## Cleaning\n\nRinse the filter with cold water every Friday.\n",
+        encoding="utf-8",
+    )
+    (folder / "guides" / "boiler.md").write_text(
+        "---\nauthor: Ada\nyear: 2021\n---\n# Boiler\n\nThe boiler heats water to sixty degrees.\n",
+        encoding="utf-8",
+    )
+    (folder / "notes.txt").write_text(
+        "The annual meeting takes place in March.\n\nMembers vote on the budget.\n",
+        encoding="utf-8",
+    )
+    return folder
