@@ -44,7 +44,6 @@ def test_there_are_a_dozen_questions_and_two_have_no_answer() -> None:
     assert sum(not question["answers"] for question in QUESTIONS) == 2
 
 
-@pytest.mark.slow
 def test_every_document_of_the_corpus_loads_without_a_warning(loader: DocumentLoader) -> None:
     for path in FILES:
         document = load(loader, path.relative_to(SAMPLE).as_posix())
@@ -52,7 +51,6 @@ def test_every_document_of_the_corpus_loads_without_a_warning(loader: DocumentLo
         assert not document.warnings, path
 
 
-@pytest.mark.slow
 def test_every_answer_stands_word_for_word_in_its_document_on_its_page(
     loader: DocumentLoader,
 ) -> None:
