@@ -7,6 +7,7 @@ scores here: score = 1 - cosine distance, from -1 to 1, higher is better.
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,25 @@ PAGE_ROWS = 2_000
 """Rows of one read: far below what SQLite can bind, small enough for bounded memory."""
 
 SEMANTIC = "semantic"
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkPage:
+    """Some chunks, whole: position i of each field is one chunk."""
+
+    ids: list[str]
+    texts: list[str]
+    rows: list[rows.Row]
+    vectors: Vectors
+    """float32, shape (len(ids), dimension); of width 0 where vectors were not asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentPage:
+    """Some documents and the mean vector of each."""
+
+    records: list[DocumentRecord]
+    vectors: Vectors
 
 
 class PhysicalCollection:
@@ -90,6 +110,34 @@ class PhysicalCollection:
         for page in self._pages(self._chunks, include=["metadatas"]):
             counts.update((row["source"], row["document_hash"]) for row in page["metadatas"])
         return counts
+
+    def chunk_pages(self, *, with_vectors: bool) -> Iterator[ChunkPage]:
+        """Every chunk, in pages.
+
+        Raises:
+            CollectionDamaged: vectors were asked for and the index lacks one.
+        """
+        include = ["metadatas", "documents", *(["embeddings"] if with_vectors else [])]
+        for page in self._pages(self._chunks, include=include):
+            vectors = page["embeddings"] if with_vectors else np.zeros((len(page["ids"]), 0))
+            yield ChunkPage(
+                ids=page["ids"],
+                texts=page["documents"],
+                rows=page["metadatas"],
+                vectors=np.asarray(vectors, dtype=np.float32),
+            )
+
+    def document_pages(self) -> Iterator[DocumentPage]:
+        """Every document and its mean vector, in pages.
+
+        Raises:
+            CollectionDamaged: the index lacks a vector.
+        """
+        for page in self._pages(self._documents, include=["metadatas", "embeddings"]):
+            yield DocumentPage(
+                records=rows.records(page["metadatas"]),
+                vectors=np.asarray(page["embeddings"], dtype=np.float32),
+            )
 
     def vectors(self, chunk_ids: Sequence[str]) -> dict[str, Vectors]:
         """The vectors of chunks, by id; ids that are not there are left out."""

@@ -41,6 +41,8 @@ class CollectionState:
     """Name and absolute path of every root that was ingested."""
     run: Run | None = None
     """The run that is at work, or was interrupted."""
+    previous: str | None = None
+    """The physical collection that answered before the last swap: where rollback leads."""
 
     def metadata(self) -> dict[str, Any]:
         """As Chroma metadata."""
@@ -50,7 +52,8 @@ class CollectionState:
             "revision": self.revision,
             "roots": json.dumps(dict(self.roots)),
         }
-        return row | ({"run": json.dumps(asdict(self.run))} if self.run else {})
+        row |= {"run": json.dumps(asdict(self.run))} if self.run else {}
+        return row | ({"previous": self.previous} if self.previous else {})
 
     @classmethod
     def parse(cls, name: str, metadata: Mapping[str, Any] | None) -> "CollectionState | None":
@@ -77,6 +80,7 @@ class CollectionState:
                     str(key): str(value) for key, value in json.loads(metadata["roots"]).items()
                 },
                 run=Run(**run) if run else None,
+                previous=metadata.get("previous"),
             )
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise CollectionDamaged(

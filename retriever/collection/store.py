@@ -99,9 +99,8 @@ class Store:
     def create(self, name: str, fingerprint: Fingerprint) -> CollectionState:
         """Make an empty collection; what an interrupted creation left is used again."""
         state = CollectionState(name=name, live=f"{name}.1")
+        self._make_generation(state.live, fingerprint)
         with self._errors(), self.guard():
-            self._make(state.live, metadata=build_metadata(fingerprint, None))
-            self._make(state.live + _DOCUMENTS, metadata={"of": state.live})
             self._make(name, metadata=state.metadata())
         return state
 
@@ -122,12 +121,43 @@ class Store:
             pointer.modify(metadata=state.metadata())
         return state
 
+    def generations(self, state: CollectionState) -> list[str]:
+        """The physical collections of a logical one, live or not, oldest first."""
+        with self._errors():
+            found = {one.name for one in self._client.list_collections(limit=_MOST_COLLECTIONS)}
+        numbers = [
+            int(name.removeprefix(f"{state.name}."))
+            for name in found
+            if name.startswith(f"{state.name}.") and name.removeprefix(f"{state.name}.").isdigit()
+        ]
+        return [f"{state.name}.{number}" for number in sorted(numbers)]
+
+    def add_generation(self, state: CollectionState, fingerprint: Fingerprint) -> str:
+        """Make an empty physical collection beside the live one: its name."""
+        newest = self.generations(state)[-1]
+        name = f"{state.name}.{int(newest.rpartition('.')[2]) + 1}"
+        self._make_generation(name, fingerprint)
+        return name
+
+    def drop_generation(self, name: str) -> None:
+        """Delete a physical collection that is not live."""
+        with self._errors(), self.guard():
+            for one in (name + _DOCUMENTS, name):
+                with contextlib.suppress(chroma.Absent), self._errors():
+                    self._client.delete_collection(one)
+
+    def _make_generation(self, name: str, fingerprint: Fingerprint) -> None:
+        with self._errors(), self.guard():
+            self._make(name, metadata=build_metadata(fingerprint, None))
+            self._make(name + _DOCUMENTS, metadata={"of": name})
+
     def drop(self, state: CollectionState) -> None:
         """Delete a collection and all its data: the pointer first, so that none dangles."""
+        generations = self.generations(state)
         with self._errors(), self.guard():
-            for name in (state.name, state.live + _DOCUMENTS, state.live):
-                with contextlib.suppress(chroma.Absent), self._errors():
-                    self._client.delete_collection(name)
+            self._client.delete_collection(state.name)
+        for name in generations:
+            self.drop_generation(name)
 
     def physical(self, name: str) -> PhysicalCollection:
         """The data of a physical collection."""
