@@ -1,7 +1,8 @@
 """What the model reads of a chunk: its title and the headings above it, then its text."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 _HEADING_LINE_CHARACTERS = 400
 """A first line beyond this is no heading."""
@@ -31,27 +32,25 @@ def compose_embedded_text(
     wanted = [title] if options.embed_title else []
     if options.embed_headings:
         wanted.extend(heading_path)
-    parts = {_plain(part): part for part in wanted if part.strip()}
-    for line in leading_headings(text, limit=len(parts)):
-        parts.pop(line, None)
-    return "\n".join([*(" ".join(part.split()) for part in parts.values()), text])
+    parts = {_plain(part): " ".join(part.split()) for part in wanted if part.strip()}
+    return "\n".join([*_unsaid(parts, text), text])
 
 
-def leading_headings(text: str, *, limit: int) -> list[str]:
-    """The first `limit` lines of a text that hold letters, reduced to these, for comparison."""
-    lines: list[str] = []
+def _unsaid(parts: dict[str, str], text: str) -> Iterable[str]:
+    """The parts but those that the text begins with, a line each."""
     position = 0
-    while position < len(text) and len(lines) < limit:
+    while parts:
         end = text.find("\n", position, position + _HEADING_LINE_CHARACTERS)
         line = text[position : end if end >= 0 else position + _HEADING_LINE_CHARACTERS]
-        if plain := _plain(line):
-            lines.append(plain)
-        if end < 0:
-            break
         position = end + 1
-    return lines
+        if not any(map(str.isalnum, line)) and position:
+            continue  # a blank line, or the one that underlines a heading
+        if parts.pop(_plain(line), None) is None or not position:
+            break
+    return parts.values()
 
 
+@lru_cache(maxsize=4096)
 def _plain(heading: str) -> str:
     """Letters and digits alone, or the heading itself where it has none: markup falls away."""
     return "".join(filter(str.isalnum, heading)) or heading.strip()

@@ -14,7 +14,7 @@ CHARACTERS_PER_TOKEN = 16
 """A text with more characters for each token is not one that a model reads: base64, a word that
 became a single unknown token, a flood of blanks. It is taken to cost a token for so many."""
 
-_WORD = re.compile(r"[^\W_]+|[^\w\s]|_")
+_PIECE = re.compile(r"[^\W_]+|[^\w\s]|_")
 _CACHE_CHARACTERS = 4_000_000
 _PROBE = "The quick brown fox jumps over the lazy dog while seven others watch it from the hill"
 
@@ -30,6 +30,7 @@ class TokenCosts:
     def __init__(self, count_tokens: CountTokens) -> None:
         self._count_tokens = count_tokens
         self._known: dict[str, int] = {}
+        self._known_pieces: dict[str, int] = {}
         self._known_characters = 0
 
     def exact(self, texts: Sequence[str]) -> list[int]:
@@ -43,7 +44,7 @@ class TokenCosts:
 
     def of(self, texts: Sequence[str]) -> list[int]:
         """Tokens that each text is likely to add to a chunk, at least 1 each."""
-        words_of = [_WORD.findall(text) for text in texts]
+        words_of = [text.split() for text in texts]
         known = self._learn(set().union(*words_of))
         newline = self._newline_cost
         return [
@@ -61,17 +62,26 @@ class TokenCosts:
         return (newline and newline * gap.count("\n")) + len(gap) // CHARACTERS_PER_TOKEN
 
     def _learn(self, words: set[str]) -> dict[str, int]:
+        """The costs of all words seen lately, these among them."""
         if self._known_characters > _CACHE_CHARACTERS:
-            self._known = {}
-            self._known_characters = 0
+            self._known, self._known_pieces, self._known_characters = {}, {}, 0
         known = self._known
-        unknown = sorted(words - known.keys())
+        unknown = words.difference(known)
         if unknown:
-            glue = self._glue
-            counts = self.exact([glue + word for word in unknown])
-            for word, count in zip(unknown, counts, strict=True):
-                known[word] = max(count - self.overhead, len(word) // CHARACTERS_PER_TOKEN)
+            pieces_of = {word: _PIECE.findall(word) for word in unknown}
+            pieces = self._learn_pieces(set().union(*pieces_of.values()))
+            for word, found in pieces_of.items():
+                known[word] = sum(map(pieces.__getitem__, found))
             self._known_characters += sum(map(len, unknown))
+        return known
+
+    def _learn_pieces(self, pieces: set[str]) -> dict[str, int]:
+        known = self._known_pieces
+        unknown = sorted(pieces.difference(known))
+        if unknown:
+            counts = self.exact([self._glue + piece for piece in unknown])
+            for piece, count in zip(unknown, counts, strict=True):
+                known[piece] = max(count - self.overhead, len(piece) // CHARACTERS_PER_TOKEN)
         return known
 
     @cached_property
