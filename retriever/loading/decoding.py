@@ -3,6 +3,7 @@
 import codecs
 import re
 from dataclasses import dataclass
+from unicodedata import category
 
 from retriever.errors import LoadingError
 
@@ -16,16 +17,18 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
     (b"\x84\x31\x95\x33", "gb18030"),
 )
-_ISO_2022 = ("iso2022_jp_2", "iso2022_jp_ext", "iso2022_kr")
+_ISO_2022 = ("iso2022_jp_2", "iso2022_jp_ext", "iso2022_jp_2004")
 _ISO_2022_ESCAPE = re.compile(rb"\x1b(?:\$[@-D]|\$[(-/][@-Z]|\([BIJ])")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-_IMPLAUSIBLE = re.compile("[\x01-\x07\x0e-\x1a\x1c-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff]")
+_IMPLAUSIBLE = re.compile(
+    "[\x01-\x07\x0e-\x1a\x1c-\x1f\x7f-\x84\x86-\x9f\ufdd0-\ufdef\ufffe\uffff]"
+)
 _IMPLAUSIBLE_SHARE = 0.02
-_NUL_SHARE = 0.001
+_STRAY_NUL_SHARE = 0.01
+_SAMPLE_CHARACTERS = 100_000
 _BROKEN_UTF8_SHARE = 0.01
 _SINGLE_BYTE_FALLBACK = "cp1252"
 _COMMON_WESTERN = "äöüßÄÖÜéèêëàâáãåçñíîïìóôòõúùûýøæœÉÈÀÁÂÅÇÑÓÔØÆŒ€£§°«»“”„‘’–—…·•©®™½¼²³µ¿¡ºª\xa0"
-_WESTERN = frozenset({"cp1252", "latin_1", "iso8859_15", "cp1250", "cp1254", "cp1257", "cp1258"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,30 +96,36 @@ def _replacing(data: bytes, encoding: str) -> Decoded:
 
 
 def _wide(data: bytes) -> Decoded | None:
-    """UTF-32 and UTF-16 without a mark: text in them is full of NULs, on one side."""
+    """UTF-32 and UTF-16 without a mark, told by their NULs; NULs that are strays are dropped."""
     nuls = data.count(0)
     if not nuls:
         return None
-    if len(data) % 4 == 0:
-        for encoding in ("utf-32-le", "utf-32-be"):
-            found = _strict(data, encoding)
-            if found and is_plausible(found.text):
-                return found
-    at_even = data[::2].count(0)
-    if len(data) % 2 == 0 and max(at_even, nuls - at_even) >= 0.9 * nuls:
-        encoding = "utf-16-be" if at_even * 2 > nuls else "utf-16-le"
+    if nuls < _STRAY_NUL_SHARE * len(data) and (data.isascii() or _strict(data, "utf-8")):
+        return _strict(data, "utf-8")
+    candidates = ["utf-32-le", "utf-32-be"] if len(data) % 4 == 0 else []
+    if len(data) % 2 == 0:
+        # the high bytes are those that vary less, in every script
+        is_big = len(set(data[::2])) < len(set(data[1::2]))
+        candidates.append("utf-16-be" if is_big else "utf-16-le")
+    for encoding in candidates:
         found = _strict(data, encoding)
-        if found and is_plausible(found.text):
+        if found and is_plausible(found.text) and _is_assigned(found.text):
             return found
-    if nuls > _NUL_SHARE * len(data):
-        raise LoadingError(NOT_TEXT)
-    return None
+    raise LoadingError(NOT_TEXT)
+
+
+def _is_assigned(text: str) -> bool:
+    """Whether nearly every character means something: guessed wrongly, many would not."""
+    sample = text[:: max(1, len(text) // _SAMPLE_CHARACTERS)]
+    nothing = sum(category(character) in {"Cn", "Co"} for character in sample)
+    return nothing <= _IMPLAUSIBLE_SHARE * len(sample)
 
 
 def _iso_2022(data: bytes) -> Decoded | None:
     if not _ISO_2022_ESCAPE.search(data) or not data.isascii():
         return None
-    found = (_strict(data, encoding) for encoding in _ISO_2022)
+    encodings = ("iso2022_kr",) if b"\x1b$)C" in data else _ISO_2022
+    found = (_strict(data, encoding) for encoding in encodings)
     return next((each for each in found if each), None)
 
 

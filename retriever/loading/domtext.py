@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from retriever.loading.tables import grid
+
 
 def _words(words: str) -> frozenset[str]:
     return frozenset(words.split())
@@ -21,6 +23,7 @@ _BLOCKS = _words(
 )
 _HIDDEN_STYLE = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.I)
 _MAX_DEPTH = 200
+_MAX_SPAN = 100
 _BREAK = "\x0b"  # white space to `split`, and no parser leaves one in a text
 _LANGUAGE = re.compile(r"(?:^|\s)(?:language|lang|highlight|brush)[-:_\s]+([\w+#.-]{1,20})")
 _NO_LANGUAGE = frozenset({"source", "text", "none", "default", "notranslate"})
@@ -171,28 +174,38 @@ def _table(element: Any, skip: frozenset[str], depth: int) -> Iterator[str]:
         return
     for caption in element.iterchildren("caption"):
         yield _one_line(_inline(caption, skip, depth))
-    yield _grid([_row(row, skip, depth) for row in cells if row])
+    yield grid(_spread(cells, skip, depth))
 
 
-def _row(cells: list[Any], skip: frozenset[str], depth: int) -> list[str]:
-    row: list[str] = []
-    for cell in cells:
-        text = "" if is_hidden(cell) else _one_line(_inline(cell, skip, depth))
-        row.append(text.replace("|", "\\|"))
-        row.extend([""] * (_colspan(cell) - 1))
-    return row
+def _spread(rows: list[list[Any]], skip: frozenset[str], depth: int) -> list[list[str]]:
+    """The rows' texts, a cell that spans rows or columns repeated in each of them."""
+    spread: list[list[str]] = []
+    hanging: dict[int, tuple[str, int]] = {}  # column -> text from above, rows that it still has
+    for row in rows:
+        texts: list[str] = []
+        cells = iter(row)
+        while True:
+            column = len(texts)
+            if column in hanging:
+                text, left = hanging.pop(column)
+                texts.append(text)
+                if left > 1:
+                    hanging[column] = (text, left - 1)
+                continue
+            cell = next(cells, None)
+            if cell is None:
+                break
+            text = "" if is_hidden(cell) else _one_line(_inline(cell, skip, depth))
+            down, across = _span(cell, "rowspan"), _span(cell, "colspan")
+            for offset in range(across):
+                texts.append(text if offset == 0 else "")
+                if down > 1:
+                    hanging[column + offset] = (texts[-1], down - 1)
+        spread.append(texts)
+    return spread
 
 
-def _colspan(cell: Any) -> int:
-    value = cell.get("colspan", "1").strip()
-    return min(max(int(value), 1), 50) if value.isascii() and value.isdigit() and len(
-        value) < 4 else 1  # fmt: skip
-
-
-def _grid(rows: list[list[str]]) -> str:
-    rows = [row for row in rows if any(row)]
-    if not rows:
-        return ""
-    width = max(len(row) for row in rows)
-    lines = [f"| {' | '.join(row + [''] * (width - len(row)))} |" for row in rows]
-    return "\n".join([lines[0], f"|{' --- |' * width}", *lines[1:]])
+def _span(cell: Any, name: str) -> int:
+    value = cell.get(name, "1").strip()
+    usable = value.isascii() and value.isdigit() and len(value) < 6
+    return min(max(int(value), 1), _MAX_SPAN) if usable else 1

@@ -10,13 +10,25 @@ from retriever.loading.content import BYTES_PER_MB, Content, FileBytes, LoadingO
 from retriever.loading.decoding import storable
 from retriever.records import PageSpan
 
-_ZIPPED = frozenset({"docx", "pptx", "xlsx", "odt", "odp", "ods", "epub"})
-_PAGED = frozenset({"pptx", "ppt", "xlsx", "xls", "ods"})
+_ZIPPED = frozenset({"docx", "xlsx", "odt", "ods", "epub"})
+_PAGED = frozenset({"ppt", "xlsx", "xls", "ods"})
+_MEDIA_TYPES = {
+    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "odt": "application/vnd.oasis.opendocument.text",
+    "ods": "application/vnd.oasis.opendocument.spreadsheet",
+    "epub": "application/epub+zip",
+    "rtf": "application/rtf",
+    "doc": "application/msword",
+    "ppt": "application/vnd.ms-powerpoint",
+    "xls": "application/vnd.ms-excel",
+}
+"""Told to xberg, which else takes a file that it does not know for an archive and lists it."""
 _PASSWORD = re.compile(r"(?i)encrypt|password")
 _PICTURE = re.compile(r"!\[([^\[\]\n]*)\]\((?:[^()\n]|\([^()\n]*\))*\)")
 _PICTURE_NAME = re.compile(r"(?i)\S*\.(?:png|jpe?g|gif|emf|wmf|svg|bmp|tiff?)\Z")
 _NEEDLESS_ESCAPE = re.compile(r"\\([<>!])")
-_RULE_BEFORE_SLIDE = re.compile(r"^-{3,}\n\n(?=## )", re.M)
+_BOLD_WITHIN_WORD = re.compile(r"(?<=[^\W\d_])\*\*(?=[^\W\d_])")
 _MAX_TABLE_CELLS = 5_000_000
 
 
@@ -72,7 +84,12 @@ def _extracted(file: FileBytes, options: LoadingOptions) -> Any:
         ),
     )  # fmt: skip
     # bytes, never a name that could be taken for an address; the name only carries the format
-    source = xberg.ExtractInput(kind="bytes", bytes=file.data, filename=f"file.{file.format}")
+    source = xberg.ExtractInput(
+        kind="bytes",
+        bytes=file.data,
+        filename=f"file.{file.format}",
+        mime_type=_MEDIA_TYPES[file.format],
+    )
     try:
         answer = asyncio.run(xberg.extract(source, config))
     except RuntimeError as error:
@@ -90,7 +107,7 @@ def _failure(message: str, format: str) -> LoadingError:
 
 def _clean(markdown: str) -> str:
     text = storable(markdown.replace("\r\n", "\n")).replace("\ufeff", "")
-    text = _RULE_BEFORE_SLIDE.sub("", _PICTURE.sub(_alternative, text))
+    text = _BOLD_WITHIN_WORD.sub("", _PICTURE.sub(_alternative, text))
     return re.sub(r"\n{3,}", "\n\n", _NEEDLESS_ESCAPE.sub(r"\1", text)).strip()
 
 

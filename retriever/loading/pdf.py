@@ -1,5 +1,6 @@
 """Reader of PDF files, page by page."""
 
+import contextlib
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,7 @@ from retriever.loading.decoding import storable
 from retriever.records import PageSpan
 
 PAGE_BREAK = "\n\n"
+_PAGES_LOOKED_AT = 5
 _LINE_END_HYPHEN = re.compile("[\x02\ufffe](?:\r?\n)?")
 _CONTROL = re.compile("[\x01-\x08\x0b-\x1f\x7f\u00ad\ufeff\ufffe\uffff]")
 _NO_TITLE = re.compile(
@@ -61,7 +63,7 @@ def _content(
         position += len(text)
         if position > options.max_unpacked_mb * BYTES_PER_MB:
             raise LoadingError(f"holds more than {options.max_unpacked_mb:.0f} MB of text")
-    _require_letters(texts, damaged)
+    _require_letters(document, texts, damaged)
     fields = {str(key): str(value) for key, value in document.get_metadata_dict().items() if value}
     kept, dropped = metadata.bounded(
         {ours: fields[theirs] for theirs, ours in _FIELDS.items() if theirs in fields}
@@ -96,13 +98,22 @@ def _clean(text: str) -> str:
     return "\n".join(lines).strip("\n")
 
 
-def _require_letters(texts: list[str], damaged: list[str]) -> None:
+def _require_letters(document: Any, texts: list[str], damaged: list[str]) -> None:
     if any(character.isalnum() for text in texts for character in text):
         return
     if not texts or len(damaged) == len(texts):
         raise LoadingError("damaged PDF: no page can be read")
-    plural = "s" if len(texts) > 1 else ""
-    raise LoadingError(f"no text: {len(texts)} scanned page{plural}")
+    kind = "scanned" if _shows_anything(document) else "empty"
+    raise LoadingError(f"no text: {len(texts)} {kind} page{'s' if len(texts) > 1 else ''}")
+
+
+def _shows_anything(document: Any) -> bool:
+    """Whether one of the first pages holds a picture or a drawing."""
+    for index in range(min(len(document), _PAGES_LOOKED_AT)):
+        with contextlib.suppress(RuntimeError):  # what PDFium raises for a damaged page
+            if next(document[index].get_objects(max_depth=3), None) is not None:
+                return True
+    return False
 
 
 def _textless(texts: list[str]) -> Iterator[str]:

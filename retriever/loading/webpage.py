@@ -1,6 +1,7 @@
 """Reader of HTML pages: their content as Markdown, without menus and banners."""
 
 import re
+from html import unescape
 from typing import Any
 
 from retriever.errors import LoadingError
@@ -13,6 +14,10 @@ _CHARSET = re.compile(
     rb"<meta[^>]{0,300}?charset\s*=\s*[\"']?\s*([A-Za-z][\w.:-]{0,40})"
     rb"|<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([A-Za-z][\w.-]{0,40})[\"']", re.I)  # fmt: skip
 _XML_DECLARATION = re.compile(r"\s*<\?xml[^>]*\?>")
+_NOT_SHOWN = re.compile(
+    r"<(script|style|noscript|template|head)\b.*?</\1\s*>|<!--.*?-->", re.I | re.S
+)
+_TAG = re.compile(r"<[/!?a-zA-Z][^<>]*>")
 _BOILERPLATE = frozenset({"nav", "footer", "aside", "header"})
 _MAIN = ("//main", "//*[@role='main']", "//article")
 _MIN_SHARE = 0.3  # an extract below this share of the whole text has lost the page
@@ -33,8 +38,9 @@ def read(file: FileBytes, options: LoadingOptions) -> Content:
     declared = _CHARSET.search(file.data[:_META_BYTES])
     name = (declared.group(1) or declared.group(2)).decode() if declared else ""
     decoded = decode(file.data, declared=name)
-    tree = _parsed(decoded.text)
-    text = storable(_best(decoded.text, tree))
+    tree, is_whole = _parsed(decoded.text)
+    text = storable(_best(decoded.text, tree) if is_whole else _without_tags(decoded.text))
+    cut = () if is_whole else ("nested too deeply: read without its structure",)
     found = headings.find_markdown(text)
     kept, dropped = metadata.bounded(_fields(tree))
     return Content(
@@ -44,19 +50,29 @@ def read(file: FileBytes, options: LoadingOptions) -> Content:
         title=storable(_title(tree)) or headings.first_title(found),
         headings=found,
         metadata=kept,
-        warnings=decoded.warnings + dropped,
+        warnings=decoded.warnings + cut + dropped,
     )
 
 
-def _parsed(html: str) -> Any:
+def _parsed(html: str) -> tuple[Any, bool]:
+    """The tree, and whether it is the whole page: the parser stops 2,048 levels down."""
     from lxml import etree
     from lxml.html import HTMLParser, document_fromstring
 
     data = _XML_DECLARATION.sub("", html, count=1).encode("utf-8", errors="replace")
+    parser = HTMLParser(encoding="utf-8", huge_tree=True)
     try:
-        return document_fromstring(data, parser=HTMLParser(encoding="utf-8"))
+        tree = document_fromstring(data, parser=parser)
     except (etree.ParserError, etree.XMLSyntaxError, ValueError) as error:
         raise LoadingError("no text") from error
+    return tree, not any(entry.type_name == "ERR_RESOURCE_LIMIT" for entry in parser.error_log)
+
+
+def _without_tags(html: str) -> str:
+    """The text between the tags, one line for each run of it."""
+    shown = _TAG.sub("\n", _NOT_SHOWN.sub("\n", html))
+    lines = (" ".join(unescape(line).split()) for line in shown.split("\n"))
+    return "\n".join(line for line in lines if line)
 
 
 def _best(html: str, tree: Any) -> str:

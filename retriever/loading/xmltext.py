@@ -50,6 +50,7 @@ def _parsed(text: str) -> tuple[Any, tuple[str, ...]]:
             problem = error
             continue
         if root is not None:
+            _drop_entities(root, etree.Entity)
             return root, (("XML is damaged; what could be read was kept",) if recover else ())
     raise LoadingError("damaged XML") from problem
 
@@ -61,7 +62,7 @@ def _lines(root: Any) -> list[str]:
     while pending:
         element = pending.pop()
         if _holds_text(element):
-            lines.append(" ".join("".join(element.itertext(with_tail=False)).split()))
+            lines.append(" ".join(_text(element).split()))
         else:
             pending.extend(reversed(element))
     return [line for line in lines if line]
@@ -73,8 +74,24 @@ def _holds_text(element: Any) -> bool:
     )
 
 
+def _text(element: Any) -> str:
+    return "".join(element.itertext())
+
+
+def _drop_entities(root: Any, kind: Any) -> None:
+    """Take out references to entities, which would be read as their names."""
+    for entity in list(root.iter(kind)):
+        before, parent = entity.getprevious(), entity.getparent()
+        if before is not None:
+            before.tail = (before.tail or "") + (entity.tail or "")
+        else:
+            parent.text = (parent.text or "") + (entity.tail or "")
+        entity.tail = None
+        parent.remove(entity)
+
+
 def _title(root: Any) -> str:
     for element in root.iter():
         if isinstance(element.tag, str) and element.tag.rpartition("}")[2].lower() in _TITLES:
-            return " ".join("".join(element.itertext()).split())[:_MAX_TITLE_CHARACTERS]
+            return " ".join(_text(element).split())[:_MAX_TITLE_CHARACTERS]
     return ""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from retriever.errors import LoadingError
 from retriever.loading.content import BYTES_PER_MB
 
-_DAMAGE = (
+DAMAGE = (
     zipfile.BadZipFile, zipfile.LargeZipFile, ValueError, NotImplementedError, OverflowError,
     struct.error, zlib.error,
 )  # fmt: skip
@@ -65,12 +65,12 @@ def read_member(data: bytes, name: str) -> bytes:
     try:
         with _opened(data) as archive, archive.open(name) as member:
             return member.read(MAX_SNIFFED_BYTES)
-    except (KeyError, RuntimeError, LoadingError, OSError, EOFError, *_DAMAGE):
+    except (KeyError, RuntimeError, LoadingError, OSError, EOFError, *DAMAGE):
         return b""
 
 
 def _opened(data: bytes) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(io.BytesIO(data))
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise LoadingError("damaged zip file") from error
