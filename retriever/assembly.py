@@ -16,7 +16,7 @@ from retriever.embedding.cache import VectorCache
 from retriever.embedding.catalogue import find_row
 from retriever.embedding.opening import open_embedder
 from retriever.embedding.options import EmbedderOptions
-from retriever.errors import RetrieverError
+from retriever.errors import CollectionNotFound, RetrieverError
 from retriever.loading.content import LoadingOptions
 from retriever.loading.loader import DocumentLoader
 from retriever.protocols import Embedder
@@ -38,8 +38,15 @@ def storage_options(settings: Settings) -> StorageOptions:
 
 
 def open_store(settings: Settings) -> Store:
-    """A store to read from."""
-    return Store(storage_options(settings))
+    """A store to read from; looking for a collection leaves nothing behind.
+
+    Raises:
+        CollectionNotFound: the state folder does not exist: nothing was ever ingested there.
+    """
+    options = storage_options(settings)
+    if options.mode == "embedded" and not options.path.is_dir():
+        raise CollectionNotFound(settings.collection, place=options.place, existing=())
+    return Store(options)
 
 
 def open_writing_store(settings: Settings) -> AbstractContextManager[Store]:

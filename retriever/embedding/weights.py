@@ -53,6 +53,16 @@ def find_model(options: EmbedderOptions) -> Path:
     return found
 
 
+def find_model_here(options: EmbedderOptions) -> Path | None:
+    """The folder that holds the model on this machine, or None; the hub is never asked.
+
+    Raises:
+        SettingsError: the installed package holds other weights than were published.
+    """
+    search = _Search(options)
+    return _from_hub_cache(search) or _from_package(search)
+
+
 def _as_folder(model: str) -> Path | None:
     path = Path(model).expanduser()
     is_folder = path.is_dir() and (

@@ -1,0 +1,186 @@
+"""The commands and what each takes. What they do is imported when one is called."""
+
+from typing import Annotated, Any
+
+import typer
+
+from retriever.cli.terminal import note, patience, show_json
+
+Collection = Annotated[
+    str | None, typer.Option(metavar="NAME", help="The collection; the setting of that name.")
+]
+Config = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--config", metavar="FILE", help="TOML file of settings; may be repeated, later ones win."
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+
+MODEL_NOTE_AFTER_S = 2.0
+
+
+def ingest(  # noqa: PLR0913  # a command's options are its parameters
+    folders: Annotated[
+        list[str], typer.Argument(metavar="FOLDER", help="Folders, each PATH or NAME=PATH.")
+    ],
+    collection: Collection = None,
+    config: Config = None,
+    include: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GLOB", help="Only files that match; may be repeated."),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GLOB", help="No files that match; may be repeated."),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail at a file that cannot be read.")
+    ] = False,
+    allow_delete: Annotated[
+        bool,
+        typer.Option(
+            "--allow-delete", help="Delete even where a root is empty or most documents are gone."
+        ),
+    ] = False,
+    move_root: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=PATH", help="A known root is in another place now."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring a collection up to date with folders of files."""
+    from retriever.cli.progress import shown_progress
+    from retriever.cli.reports import report_json, show_report
+    from retriever.ingestion import IngestOptions
+    from retriever.ingestion import ingest as bring_up_to_date
+
+    settings = _load(config, collection, loading={"include": include, "exclude": exclude})
+    options = IngestOptions(
+        strict=strict, allow_delete=allow_delete, moved_roots=tuple(move_root or ())
+    )
+    try:
+        with shown_progress() as progress:
+            report = bring_up_to_date(folders, settings, options=options, progress=progress)
+    except KeyboardInterrupt:
+        note("Stopped. What was done is kept: the same command goes on from here.")
+        raise
+    if as_json:
+        show_json(report_json(report))
+    else:
+        show_report(report)
+
+
+def search(  # noqa: PLR0913  # a command's options are its parameters
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="What to look for.")],
+    top_k: Annotated[
+        int | None,
+        typer.Option(
+            "-k", "--top-k", metavar="N", min=1, help="Most passages; retrieval.top_k if not given."
+        ),
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Filter on metadata (!= > >= < <= too)."),
+    ] = None,
+    min_score: Annotated[
+        float | None, typer.Option(metavar="X", help="Leave out passages that score lower.")
+    ] = None,
+    context: Annotated[
+        bool, typer.Option("--context", help="Print the block that a prompt would quote.")
+    ] = False,
+    budget: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Most tokens of the context.")
+    ] = None,
+    collection: Collection = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find the passages nearest to a query."""
+    from retriever.cli.passages import context_json, passage_json, show_context, show_passages
+    from retriever.retrieval import Retriever, build_context
+
+    condition = _parse_where(where)
+    if budget is not None and not context:
+        raise typer.BadParameter("it needs --context.", param_hint="--budget")
+    settings = _load(config, collection)
+    with (
+        patience("Loading the model ...", after_s=MODEL_NOTE_AFTER_S),
+        Retriever.open(settings) as retriever,
+    ):
+        passages = retriever.retrieve(query, top_k=top_k, where=condition, min_score=min_score)
+    if context:
+        built = (
+            build_context(passages)
+            if budget is None
+            else build_context(passages, budget_tokens=budget)
+        )
+        show_json(context_json(built)) if as_json else show_context(built)
+    elif as_json:
+        show_json([passage_json(passage) for passage in passages])
+    else:
+        show_passages(passages, query)
+
+
+def status(collection: Collection = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Say what a collection holds and how it was built."""
+    from dataclasses import asdict
+
+    from retriever.cli.status import read_status, show_status
+
+    found = read_status(_load(config, collection))
+    if as_json:
+        show_json(asdict(found))
+    else:
+        show_status(found)
+
+
+def collections(config: Config = None, as_json: AsJson = False) -> None:
+    """List the collections."""
+    from retriever import assembly
+    from retriever.cli.listings import collection_rows, show_collections
+
+    settings = _load(config, None)
+    rows = collection_rows(settings)
+    if as_json:
+        show_json(rows)
+    else:
+        show_collections(rows, assembly.storage_options(settings).place)
+
+
+def models(as_json: AsJson = False) -> None:
+    """List the models of the catalogue."""
+    from retriever.cli.listings import model_rows, show_models
+
+    rows = model_rows()
+    if as_json:
+        show_json(rows)
+    else:
+        show_models(rows)
+
+
+def config(config: Config = None, collection: Collection = None, as_json: AsJson = False) -> None:
+    """Show every setting, its value and where it came from."""
+    from retriever.cli.listings import setting_rows, show_settings
+
+    rows = setting_rows(_load(config, collection))
+    if as_json:
+        show_json(rows)
+    else:
+        show_settings(rows)
+
+
+def _load(files: list[str] | None, collection: str | None, **sections: object) -> Any:
+    """The settings of this call; Any, since naming their type would load pydantic at start."""
+    from retriever.settings import Settings
+
+    return Settings.load(*(files or ()), collection=collection, **sections)
+
+
+def _parse_where(where: list[str] | None) -> Any:
+    from retriever.cli.filtering import parse_filters
+
+    try:
+        return parse_filters(where or ())
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--where") from error

@@ -1,0 +1,45 @@
+"""What a run did, for people and for programs."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from retriever.cli.progress import duration
+from retriever.cli.terminal import one_line, show
+from retriever.records import IngestReport, Skipped
+
+MOST_LISTED = 20
+"""Skipped files and warnings that a person reads; `--json` has them all."""
+
+
+def report_json(report: IngestReport) -> dict[str, object]:
+    """A report as `ingest --json` prints it."""
+    return asdict(report)
+
+
+def show_report(report: IngestReport) -> None:
+    """Print a report for people."""
+    chunks = report.chunks
+    show(
+        f"{report.collection}: {report.added:,} added, {report.updated:,} updated, "
+        f"{report.unchanged:,} unchanged, {report.deleted:,} deleted, "
+        f"{len(report.skipped):,} skipped ({duration(report.seconds)})",
+        f"chunks: {chunks.embedded:,} embedded ({report.tokens:,} tokens), "
+        f"{chunks.reused:,} reused, {chunks.deleted:,} deleted; "
+        f"{chunks.total:,} in the collection",
+    )
+    if report.tokens_cut:
+        show(f"{report.tokens_cut:,} tokens were beyond the model's window.")
+    _list_skipped(report.skipped)
+    _list("Warnings", [one_line(warning) for warning in report.warnings])
+
+
+def _list_skipped(skipped: Sequence[Skipped]) -> None:
+    _list("Skipped", [f"{one_line(one.source)}: {one_line(one.reason)}" for one in skipped])
+
+
+def _list(title: str, lines: Sequence[str]) -> None:
+    if not lines:
+        return
+    show("", f"{title}:", *(f"  {line}" for line in lines[:MOST_LISTED]))
+    if len(lines) > MOST_LISTED:
+        show(f"  and {len(lines) - MOST_LISTED:,} more; --json lists them all")

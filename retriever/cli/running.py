@@ -1,0 +1,120 @@
+"""How a command starts, and how it ends: with an exit code, and an error in one line.
+
+0 done, also where nothing was found; 1 an error; 2 wrong usage; 130 stopped with Ctrl-C.
+"""
+
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+from typing import Annotated, Any, NoReturn, TextIO
+
+import typer
+from typer.core import TyperGroup
+
+from retriever.cli import commands
+from retriever.cli.terminal import note, prepare_streams, show
+from retriever.errors import RetrieverError
+
+EXIT_ERROR = 1
+EXIT_STOPPED = 130
+_DEBUG = "--debug"
+
+
+class _Commands(TyperGroup):
+    """The commands. Ctrl-C ends each of them alike, in every release of typer."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise typer.Exit(EXIT_STOPPED) from None
+
+
+app = typer.Typer(
+    name="retriever",
+    cls=_Commands,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # help and usage errors as plain lines
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Folders of documents in; exact, scored, cited passages out.",
+)
+for _command in (
+    commands.ingest,
+    commands.search,
+    commands.status,
+    commands.collections,
+    commands.models,
+    commands.config,
+):
+    app.command()(_command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        show(f"retriever {version('rag-retriever')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option(_DEBUG, help="Show the traceback of an error; stands anywhere.")
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit.
+
+    Args:
+        arguments: the words after `retriever`; those of the process where None.
+    """
+    words, debug = _without_debug(sys.argv[1:] if arguments is None else arguments)
+    prepare_streams()
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        try:
+            app(words, prog_name="retriever")
+        except RetrieverError as error:
+            _show_error(str(error), debug=debug)
+        except OSError as error:  # a full disk, a folder that may not be written
+            _show_error(f"{error}. Run it again with --debug to see where.", debug=debug)
+        except Exception as error:  # noqa: BLE001  # a person gets one line, whatever went wrong
+            text = f"{type(error).__name__}: {error}. This is a fault of retriever itself."
+            _show_error(f"{text} Run it again with --debug to see where.", debug=debug)
+    sys.exit(EXIT_ERROR)
+
+
+def _without_debug(words: Sequence[str]) -> tuple[list[str], bool]:
+    """The words less `--debug`, which may stand before or after a command, and whether it did."""
+    end = list(words).index("--") if "--" in words else len(words)
+    kept = [word for word in words[:end] if word != _DEBUG]
+    return [*kept, *words[end:]], len(kept) < end
+
+
+def _show_error(text: str, *, debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+    note(f"error: {text}")
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    note(f"warning: {message}")

@@ -1,0 +1,158 @@
+"""What a collection holds, how it was built and how its last run ended."""
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from retriever import assembly
+from retriever.cli.terminal import one_line, show
+from retriever.collection.state import Run
+from retriever.collection.store import CollectionSummary
+from retriever.embedding import cache
+from retriever.records import Fingerprint
+from retriever.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A collection and the place that holds it, as `status --json` prints it."""
+
+    place: str
+    collection: str
+    revision: int
+    documents: int
+    skipped: int
+    chunks: int
+    tokens: int
+    roots: Mapping[str, str]
+    last_ingested_at: str | None
+    """When a document was last added or changed, ISO 8601, UTC."""
+    run: Mapping[str, object] | None
+    """The run that is at work or was interrupted: when it began, where, and whether it lives."""
+    fingerprint: Fingerprint
+    size_bytes: int | None
+    """Bytes of the state folder, its vector cache included; None where there is none."""
+    cache_bytes: int | None
+
+
+def read_status(settings: Settings) -> Status:
+    """Look at the collection that the settings name.
+
+    Raises:
+        CollectionNotFound: nothing has been ingested under that name.
+    """
+    with assembly.open_store(settings) as store:
+        state = store.state(settings.collection)
+        data = store.physical(state.live)
+        records = list(data.manifest())
+        summary = CollectionSummary(state, data.fingerprint, data.chunk_count())
+        place, mode = store.options.place, store.options.mode
+    folder = settings.storage.path if mode == "embedded" else None
+    complete = [record for record in records if record.status == "complete"]
+    return Status(
+        place=place,
+        collection=state.name,
+        revision=state.revision,
+        documents=len(complete),
+        skipped=len(records) - len(complete),
+        chunks=summary.chunk_count,
+        tokens=sum(record.token_count for record in complete),
+        roots=dict(state.roots),
+        last_ingested_at=max((record.ingested_at for record in records), default=None),
+        run=asdict(state.run) | {"alive": _is_alive(state.run)} if state.run else None,
+        fingerprint=summary.fingerprint,
+        size_bytes=_size_bytes(folder, "*") if folder else None,
+        cache_bytes=_size_bytes(settings.storage.path, f"{cache.FILE_NAME}*"),
+    )
+
+
+def show_status(status: Status) -> None:
+    """Print a status for people."""
+    embedding, chunking = status.fingerprint.embedding, status.fingerprint.chunking
+    rows = [
+        ("collection", f"{status.collection} in {status.place}, revision {status.revision}"),
+        ("documents", f"{status.documents:,} complete, {status.skipped:,} skipped"),
+        ("chunks", f"{status.chunks:,} ({status.tokens:,} tokens)"),
+        *(("root", f"{name} = {path}") for name, path in status.roots.items()),
+        ("last change", _moment(status.last_ingested_at)),
+        *_run_row(status.run),
+        ("model", f"{embedding.model} ({embedding.backend}, weights {embedding.revision[:12]})"),
+        (
+            "vectors",
+            f"{embedding.dimension} dimensions, window {embedding.window_tokens:,} tokens, "
+            f"{embedding.pooling} pooling",
+        ),
+        *_prefix_rows(embedding.query_prefix, embedding.chunk_prefix),
+        (
+            "chunking",
+            f"{chunking.chunker}, {chunking.tokens} tokens, {chunking.overlap_tokens} of overlap, "
+            f"title {_is_embedded(chunking.embed_title)}, "
+            f"headings {_is_embedded(chunking.embed_headings)}",
+        ),
+        *_size_row(status),
+    ]
+    width = max(len(label) for label, _ in rows)
+    show(*(f"{label:<{width}}  {one_line(value)}" for label, value in rows))
+
+
+def in_megabytes(size_bytes: int) -> str:
+    """A size for people: `0.4 MB`."""
+    return f"{size_bytes / 1e6:,.1f} MB"
+
+
+def _run_row(run: Mapping[str, object] | None) -> list[tuple[str, str]]:
+    if run is None:
+        return []
+    began = f"began {_moment(str(run['started_at']))} (process {run['pid']} on {run['host']})"
+    if run["alive"]:
+        return [("run", f"at work, {began}")]
+    return [("run", f"interrupted, {began}; ingest the same folders again to complete it")]
+
+
+def _prefix_rows(query_prefix: str, chunk_prefix: str) -> list[tuple[str, str]]:
+    if not query_prefix and not chunk_prefix:
+        return []
+    return [("prefixes", f"query {query_prefix!r}, chunk {chunk_prefix!r}")]
+
+
+def _size_row(status: Status) -> list[tuple[str, str]]:
+    if status.size_bytes is None:
+        return []
+    of_cache = f", of which the vector cache {in_megabytes(status.cache_bytes or 0)}"
+    return [("on disk", in_megabytes(status.size_bytes) + of_cache * bool(status.cache_bytes))]
+
+
+def _moment(iso: str | None) -> str:
+    return iso.replace("T", " ").replace("+00:00", " UTC") if iso else "never"
+
+
+def _is_embedded(embedded: bool) -> str:
+    return "embedded" if embedded else "not embedded"
+
+
+def _is_alive(run: Run) -> bool:
+    """Whether a run's process lives; False where that cannot be seen from here."""
+    if run.host != socket.gethostname() or os.name != "posix":
+        return False
+    try:
+        os.kill(run.pid, 0)  # signal 0 only asks
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True
+
+
+def _size_bytes(folder: Path, pattern: str) -> int | None:
+    """Bytes of the files below a folder; files that vanish meanwhile do not count."""
+    if not folder.is_dir():
+        return None
+    total = 0
+    for path in folder.rglob(pattern):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except OSError:
+            continue
+    return total
