@@ -7,10 +7,7 @@ from retriever.embedding.options import EmbedderOptions
 from retriever.errors import EmbeddingRejected, SettingsError
 from retriever.protocols import Embedder
 
-CANARY = "The quick brown fox jumps over the lazy dog, 2024-02-29, naïve café."
-"""A text whose vector a collection keeps, to notice that the model behind a name has changed."""
-
-BACKENDS = ("auto", "sentence-transformers")
+BACKENDS = ("auto", "sentence-transformers", "transformers")
 MEMBERS = ("fingerprint", "count_tokens", "embed_chunks", "embed_query")
 
 
@@ -34,10 +31,15 @@ def open_embedder(options: EmbedderOptions) -> Embedder:
 
 def _open_local(options: EmbedderOptions) -> Embedder:
     from retriever.embedding.model_files import read_model
-    from retriever.embedding.sentence_transformers import SentenceTransformersEmbedder
     from retriever.embedding.weights import find_model
 
     model = read_model(options, find_model(options))
+    if model.fingerprint.backend == "transformers":
+        from retriever.embedding.transformers import TransformersEmbedder
+
+        return TransformersEmbedder(options, model)
+    from retriever.embedding.sentence_transformers import SentenceTransformersEmbedder
+
     return SentenceTransformersEmbedder(options, model)
 
 

@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,13 +61,3 @@ def choose(
         stacklevel=2,
     )
     return "float32"
-
-
-def fastest(torch: Any, device: str) -> str | None:
-    """The precision below float32 that a torch device computes natively, or None."""
-    if device.startswith("cuda"):
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
-    if device == "cpu":
-        has: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
-        return "bfloat16" if has.get("amx_bf16") or has.get("avx512_bf16") else None
-    return None

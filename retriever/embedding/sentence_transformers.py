@@ -1,6 +1,5 @@
 """Any sentence-transformers model on this machine, through torch."""
 
-import contextlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,9 +8,9 @@ from numpy.typing import NDArray
 from retriever.embedding.local import Batch, LocalEmbedder
 from retriever.embedding.model_files import LocalModel
 from retriever.embedding.options import EmbedderOptions
-from retriever.embedding.precision import PROBES, choose, fastest
+from retriever.embedding.precision import PROBES, choose
 from retriever.embedding.tokenizing import open_tokenizer
-from retriever.embedding.torch_loading import quiet_loading
+from retriever.embedding.torch_running import arithmetic, device_for, fastest, quiet_loading
 from retriever.errors import EmbeddingRejected, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -53,11 +52,12 @@ class PipelineRunner:
                 "sentence-transformers", "local", "Embedding with a model on this machine"
             ) from error
         self._torch: Any = torch
+        self._device = device_for(torch, options.device)
         try:
             with quiet_loading():
                 self._pipeline: Any = SentenceTransformer(
                     str(model.folder),
-                    device=None if options.device == "auto" else options.device,
+                    device=self._device,
                     trust_remote_code=options.trust_remote_code,
                     local_files_only=True,
                     model_kwargs={"use_safetensors": True} if model.has_transformer else None,
@@ -69,7 +69,6 @@ class PipelineRunner:
             ) from error
         # The window was checked before; the pipeline must never cut at one of its own.
         self._pipeline.max_seq_length = model.fingerprint.window_tokens
-        self._device = str(self._pipeline.device)
         self._precision = choose(
             options.precision,
             fastest(torch, self._device),
@@ -85,7 +84,7 @@ class PipelineRunner:
         self, texts: list[str], side: str, prefix: str, precision: str
     ) -> NDArray[np.floating]:
         encode = self._pipeline.encode_query if side == "query" else self._pipeline.encode_document
-        with self._arithmetic(precision):
+        with arithmetic(self._torch, self._device, precision):
             vectors: torch.Tensor = encode(
                 texts,
                 prompt=prefix,
@@ -97,12 +96,3 @@ class PipelineRunner:
 
     def _probe(self, precision: str) -> NDArray[np.floating]:
         return self._encode(list(PROBES), "chunk", "", precision)
-
-    def _arithmetic(self, precision: str) -> contextlib.AbstractContextManager[object]:
-        if precision == "float32":
-            return contextlib.nullcontext()
-        kind = self._device.partition(":")[0]
-        autocast: contextlib.AbstractContextManager[object] = self._torch.autocast(
-            kind, dtype=getattr(self._torch, precision)
-        )
-        return autocast

@@ -19,7 +19,7 @@ TEXTS = (
     "The quarterly report lists revenue, cost of sales, and operating income by region. " * 3,
 )
 BATCH_TOLERANCE = 1e-3
-"""How far a vector may move with its neighbours in a batch: half precision and padding do that."""
+"""How far below 1 the cosine may fall: half precision and padding move a vector that much."""
 
 
 class EmbedderContract:
@@ -170,7 +170,9 @@ class EmbedderContract:
 
 
 def _close(found: Vectors, expected: Vectors) -> None:
-    np.testing.assert_allclose(found, expected, atol=BATCH_TOLERANCE)
+    _check(found.shape == expected.shape, f"shape is {found.shape}, not {expected.shape}")
+    least = float(np.min(np.sum(found * expected, axis=-1)))
+    _check(least >= 1 - BATCH_TOLERANCE, f"vectors that should be equal have a cosine of {least}")
 
 
 def _check(holds: bool, otherwise: str) -> None:

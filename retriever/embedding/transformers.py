@@ -1,0 +1,115 @@
+"""Plain transformers on this machine (bert-base-uncased and kin), pooled by us, through torch.
+
+Mean pooling is the mean over the last hidden state of the tokens that the attention mask
+keeps, special tokens included (Reimers and Gurevych 2019, section 3); `cls` takes the first.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retriever.embedding.local import Batch, LocalEmbedder
+from retriever.embedding.model_files import LocalModel
+from retriever.embedding.options import EmbedderOptions
+from retriever.embedding.precision import PROBES, choose
+from retriever.embedding.tokenizing import Tokenizer, open_tokenizer
+from retriever.embedding.torch_running import arithmetic, device_for, fastest, quiet_loading
+from retriever.errors import EmbeddingRejected, MissingDependencyError
+
+UNUSED_WEIGHTS = ("pooler",)
+"""Parts of a model that pooling does not read, and that many checkpoints leave out."""
+
+
+class TransformersEmbedder(LocalEmbedder):
+    """Embeds with a transformer and pools its tokens; torch is imported by the first text."""
+
+    def __init__(self, options: EmbedderOptions, model: LocalModel) -> None:
+        """Keep the options; nothing is loaded but the tokenizer.
+
+        Raises:
+            SettingsError: the model's tokenizer cannot be read.
+        """
+        tokenizer = open_tokenizer(model.folder, lower_case=model.lower_case)
+        super().__init__(
+            model,
+            tokenizer,
+            lambda: TransformerRunner(options, model, tokenizer),
+            batch_tokens=options.batch_tokens,
+        )
+
+
+class TransformerRunner:
+    """A loaded transformer."""
+
+    def __init__(self, options: EmbedderOptions, model: LocalModel, tokenizer: Tokenizer) -> None:
+        """Load the model, and choose the fastest arithmetic that agrees with float32.
+
+        Raises:
+            MissingDependencyError: transformers is not installed.
+            EmbeddingRejected: the model cannot be loaded, or weights that it needs are missing.
+        """
+        try:
+            import torch
+            import transformers
+        except ImportError as error:
+            raise MissingDependencyError(
+                "transformers", "local", "Embedding with a model on this machine"
+            ) from error
+        self._torch: Any = torch
+        self._device = device_for(torch, options.device)
+        self._pooling = model.fingerprint.pooling
+        self._transformer = _load(transformers, options, model).to(self._device).eval()
+        self._pad = int(getattr(self._transformer.config, "pad_token_id", None) or 0)
+        probes = tuple(ids[: model.fingerprint.window_tokens] for ids in tokenizer.ids(PROBES))
+        self._precision = choose(
+            options.precision,
+            fastest(torch, self._device),
+            lambda precision: self._embed(probes, precision),
+            model=model.fingerprint.model,
+        )
+
+    def run(self, batch: Batch) -> NDArray[np.floating]:
+        """Vectors of one batch."""
+        return self._embed(batch.ids, self._precision)
+
+    def _embed(self, ids: tuple[list[int], ...], precision: str) -> NDArray[np.floating]:
+        longest = max(len(each) for each in ids)
+        padded = [each + [self._pad] * (longest - len(each)) for each in ids]
+        kept = [[1] * len(each) + [0] * (longest - len(each)) for each in ids]
+        torch = self._torch
+        tokens = torch.tensor(padded, device=self._device)
+        mask = torch.tensor(kept, device=self._device)
+        with torch.inference_mode(), arithmetic(torch, self._device, precision):
+            hidden = self._transformer(input_ids=tokens, attention_mask=mask)[0].float()
+        pooled = hidden[:, 0] if self._pooling == "cls" else _masked_mean(hidden, mask)
+        return np.asarray(pooled.cpu().numpy())
+
+
+def _masked_mean(hidden: Any, mask: Any) -> Any:
+    weights = mask.unsqueeze(-1).to(hidden.dtype)
+    return (hidden * weights).sum(dim=1) / weights.sum(dim=1)
+
+
+def _load(transformers: Any, options: EmbedderOptions, model: LocalModel) -> Any:
+    try:
+        with quiet_loading():
+            loaded, info = transformers.AutoModel.from_pretrained(
+                str(model.folder),
+                local_files_only=True,
+                trust_remote_code=options.trust_remote_code,
+                use_safetensors=True,
+                output_loading_info=True,
+            )
+    except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
+        raise EmbeddingRejected(
+            f"The model in {model.folder} cannot be loaded: {error}. Check the folder, "
+            "or name another model."
+        ) from error
+    missing = [key for key in info["missing_keys"] if not key.startswith(UNUSED_WEIGHTS)]
+    if missing:
+        raise EmbeddingRejected(
+            f"The weights in {model.folder} lack {missing[0]} and {len(missing) - 1} more, which "
+            "would be filled with random numbers. Fetch the model again, or name another."
+        )
+    return loaded.get_encoder() if loaded.config.is_encoder_decoder else loaded
