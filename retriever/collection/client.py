@@ -19,6 +19,10 @@ Client = Any
 """A chromadb client: typed as Any, since chromadb's own types change between releases."""
 
 
+REQUEST_TIMEOUT_S = 120.0
+"""A server that has not answered a request by then is taken for gone."""
+
+
 class Absent(CollectionError):
     """Chroma has no collection of that name: raised within this room only."""
 
@@ -76,7 +80,7 @@ def connect(options: StorageOptions) -> Client:
                 api_key=options.api_key.get_secret_value() if options.api_key else None,
                 settings=quiet,
             )
-        return chromadb.HttpClient(
+        client = chromadb.HttpClient(
             host=options.host,
             port=options.port,
             ssl=options.tls,
@@ -84,14 +88,26 @@ def connect(options: StorageOptions) -> Client:
             settings=quiet,
             **_named(tenant=options.tenant, database=options.database),
         )
+        for session in _sessions(client):
+            session.timeout = REQUEST_TIMEOUT_S
+        return client
 
 
 def disconnect(client: Client) -> None:
     """Close a client; what it held in memory is freed."""
     path = client.get_settings().persist_directory
+    sessions = _sessions(client)
     client.close()
+    for session in sessions:
+        session.close()
     with _paths_lock:
         _open_paths.discard(path)
+
+
+def _sessions(client: Client) -> list[Any]:
+    """The HTTP sessions of a server's client, which Chroma neither bounds nor closes."""
+    servers = (client._server, client._admin_client._server)
+    return [server._session for server in servers if hasattr(server, "_session")]
 
 
 def _own_path(folder: Path) -> str:

@@ -1,0 +1,217 @@
+"""Readers beside a writer, in processes of their own: in a folder, and against a server."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from retriever.ingestion import IngestOptions, ingest
+from retriever.retrieval import Retriever
+from retriever.settings import Settings
+
+pytestmark = pytest.mark.slow
+
+DOCUMENTS = 400
+COMMITS = 10
+READERS = 3
+
+_READER = """
+import json, os, sys, time
+from retriever.retrieval import Retriever
+from retriever.settings import Settings
+
+settings, log, stop = Settings.load(**json.loads(sys.argv[1])), sys.argv[2], sys.argv[3]
+retriever = Retriever.open(settings)
+queries = 0
+with open(log, "w", encoding="utf-8") as file:
+    while not os.path.exists(stop):
+        try:
+            with open(stop + ".committed", encoding="utf-8") as committed:
+                present, gone = json.load(committed)
+        except (OSError, ValueError):
+            time.sleep(0.01)
+            continue
+        word = present[queries % len(present)]
+        found = retriever.retrieve(f"red{word} green{word} blue{word}", top_k=3)
+        if not found[0].text.endswith(f"blue{word}."):
+            print("stale", word, found[0].text, file=file, flush=True)
+        if not found[0].source.endswith(f"/{found[0].text[3:].split()[0]}.md"):
+            print("wrong source", found[0].text, found[0].source, file=file, flush=True)
+        for lost in gone:
+            found = retriever.retrieve(f"red{lost} green{lost} blue{lost}", top_k=1)
+            if found[0].source.endswith(f"/{lost}.md"):
+                print("deleted", lost, file=file, flush=True)
+        queries += 1
+    print("queries", queries, file=file, flush=True)
+"""
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(params=["embedded", "server"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, object]]:
+    """Settings of a store: a folder, or a Chroma server on a free port."""
+    common: dict[str, object] = {"storage.path": str(tmp_path / "state")}
+    if request.param == "embedded":
+        yield common
+        return
+    port = _free_port()
+    command = [
+        str(Path(sys.executable).with_name("chroma")),
+        *("run", "--path", str(tmp_path / "server"), "--host", "127.0.0.1", "--port", str(port)),
+    ]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            _wait_for(port)
+            yield common | {
+                "storage.mode": "server",
+                "storage.host": "127.0.0.1",
+                "storage.port": port,
+            }
+        finally:
+            server.send_signal(signal.SIGTERM)
+            server.wait(timeout=20)
+
+
+def _wait_for(port: int) -> None:
+    for _ in range(200):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise TimeoutError("the Chroma server did not start")
+
+
+def _options(storage: dict[str, object]) -> dict[str, object]:
+    return storage | {
+        "embedding.backend": "retriever.testing:HashingEmbedder",
+        "embedding.model": "hashing",
+        "embedding.dimension": 1024,
+        "chunking.tokens": 64,
+        "ingestion.commit_chunks": 64,
+    }
+
+
+def test_readers_see_every_commit_and_no_error_while_one_process_writes(
+    storage: dict[str, object], tmp_path: Path
+) -> None:
+    """0 errors, 0 stale answers after a commit, 0 deleted passages, 0 wrong sources."""
+    options = _options(storage)
+    settings = Settings.load(**options)
+    corpus, stop = tmp_path / "corpus", tmp_path / "stop"
+    corpus.mkdir()
+    present: list[str] = []
+    readers: list[subprocess.Popen[str]] = []
+    try:
+        for commit in range(COMMITS):
+            added, gone = _change(corpus, present, commit)
+            if present:
+                _publish(stop, present, [])
+            ingest(corpus, settings, options=IngestOptions(allow_delete=True))
+            present.extend(added)
+            _publish(stop, present, gone)
+            if not readers:
+                readers = [_start_reader(options, tmp_path, stop, n) for n in range(READERS)]
+                time.sleep(2)
+    finally:
+        time.sleep(1)
+        stop.touch()
+        codes = [reader.wait(timeout=60) for reader in readers]
+    logs = [(tmp_path / f"reader{n}.log").read_text("utf-8") for n in range(READERS)]
+    errors = [(tmp_path / f"reader{n}.err").read_text("utf-8") for n in range(READERS)]
+    assert (codes, errors) == ([0] * READERS, [""] * READERS)
+    for log in logs:
+        *complaints, last = log.splitlines()
+        assert complaints == []
+        assert int(last.split()[1]) > 5
+
+
+def _change(corpus: Path, present: list[str], commit: int) -> tuple[list[str], list[str]]:
+    """Write some documents and remove some: their names. A removed name never returns.
+
+    `present` loses the removed names: nothing may be expected of them until the commit.
+    """
+    size = DOCUMENTS // COMMITS
+    added = [f"w{number}x" for number in range(commit * size, (commit + 1) * size)]
+    for word in added:
+        text = f"red{word} green{word} blue{word}.\n"
+        (corpus / f"{word}.md").write_text(text, encoding="utf-8")
+    gone = present[:2]
+    for word in gone:
+        (corpus / f"{word}.md").unlink()
+        present.remove(word)
+    return added, gone
+
+
+def _publish(stop: Path, present: list[str], gone: list[str]) -> None:
+    """Tell the readers what is committed, in one step."""
+    pending = stop.with_name("pending")
+    pending.write_text(json.dumps([present, gone]), encoding="utf-8")
+    pending.replace(f"{stop}.committed")
+
+
+def _start_reader(
+    options: dict[str, object], folder: Path, stop: Path, number: int
+) -> "subprocess.Popen[str]":
+    with (folder / f"reader{number}.err").open("w", encoding="utf-8") as errors:
+        return subprocess.Popen(
+            [
+                *(sys.executable, "-W", "ignore", "-c", _READER, json.dumps(options)),
+                *(str(folder / f"reader{number}.log"), str(stop)),
+            ],
+            stderr=errors,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            text=True,
+        )
+
+
+def test_a_server_answers_what_a_folder_answers(tmp_path: Path, storage: dict[str, object]) -> None:
+    """Every kind of store goes through the same line: add, change, delete, search."""
+    settings = Settings.load(**_options(storage))
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    (corpus / "a.md").write_text("# Pump\n\nHold the red button.\n", encoding="utf-8")
+    (corpus / "b.md").write_text("---\nyear: 2021\n---\n# Boiler\n\nIt heats.\n", encoding="utf-8")
+    assert ingest(corpus, settings).added == 2
+    assert ingest(corpus, settings).unchanged == 2
+    with Retriever.open(settings) as retriever:
+        assert retriever.retrieve("red button")[0].source == "corpus/a.md"
+        assert [one.source for one in retriever.retrieve("x", where={"year": 2021})] == [
+            "corpus/b.md"
+        ]
+        (corpus / "a.md").unlink()
+        assert ingest(corpus, settings).deleted == 1
+        assert [one.source for one in retriever.retrieve("red button")] == ["corpus/b.md"]
+
+
+def test_the_lock_of_a_writer_that_was_killed_is_free(tmp_path: Path) -> None:
+    """The operating system releases it; nobody has to remove a file."""
+    options = _options({"storage.path": str(tmp_path / "state")})
+    script = (
+        "import json, sys, time\n"
+        "from retriever import assembly\n"
+        "from retriever.settings import Settings\n"
+        "with assembly.open_writing_store(Settings.load(**json.loads(sys.argv[1]))):\n"
+        "    print('locked', flush=True); time.sleep(60)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, json.dumps(options)], stdout=subprocess.PIPE, text=True
+    ) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "locked\n"
+        writer.kill()
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    (corpus / "a.md").write_text("Text.\n", encoding="utf-8")
+    assert ingest(corpus, Settings.load(**options)).added == 1
