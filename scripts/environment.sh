@@ -83,7 +83,10 @@ make_environment() {
     if ! is_usable; then
         base="$(find_python)" || exit 1
         say "Environment: making .venv with $("$base" --version) ($base)"
-        "$base" -m venv --clear "$environment" || fail "It could not be made in $environment."
+        rm -rf "$environment"
+        mkdir "$environment"
+        touch "$environment/.unfinished"
+        "$base" -m venv "$environment" || fail "It could not be made in $environment."
         printf '%s\n' "$environment" >"$environment/.made-in"
     elif is_complete "$1" || is_complete dev; then
         say "Environment: .venv is complete"
