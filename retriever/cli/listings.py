@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from retriever import assembly
-from retriever.cli.terminal import one_line, printable, show
+from retriever.cli.terminal import one_line, printable, show, show_styled
 from retriever.embedding.catalogue import ROWS, ModelRow
 from retriever.embedding.options import EmbedderOptions
 from retriever.errors import CollectionNotFound, RetrieverError
@@ -55,7 +55,7 @@ def show_collections(rows: Sequence[Row], place: str) -> None:
         names = ", ".join(roots) if isinstance(roots, Mapping) else ""
         cells = [row["collection"], f"{row['chunks']:,}", row["model"]]
         _add(table, [*cells, row["dimension"], row["revision"], names])
-    show(table)
+    show_styled(table)
 
 
 def model_rows() -> list[Row]:
@@ -88,8 +88,8 @@ def show_models(rows: Sequence[Row]) -> None:
         cells = [row["model"], row["config"], row["dimension"], row["window_tokens"]]
         cells += [row["languages"], row["licence"], f"{price:.2f}" if price else "-"]
         _add(table, [*cells, row["mteb_average"] or "-", _WHERE[row["on_this_machine"]]])
+    show_styled(table)
     show(
-        table,
         "Any other sentence-transformers model works by name. "
         "MTEB: mean over its English tasks as published; --json names each source.",
     )
@@ -126,7 +126,7 @@ def show_settings(rows: Sequence[Row]) -> None:
         value = row["value"]
         text = "-" if value is None else json.dumps(value, ensure_ascii=False)
         _add(table, [row["key"], text, row["origin"], row["description"]])
-    show(table)
+    show_styled(table)
 
 
 def _masked(value: object) -> object:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from retriever.cli.terminal import console, note, one_line, printable, show
+from retriever.cli.terminal import console, note, one_line, printable, show, show_styled
 from retriever.records import Context, Passage
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def show_passages(passages: Sequence[Passage], query: str) -> None:
     if not passages:
         show("Nothing found.")
     for passage in passages:
-        show(_header(passage), *_headings(passage), *_body(passage, query), "")
+        show_styled(_header(passage), *_headings(passage), *_body(passage, query), "")
 
 
 def show_context(context: Context) -> None:

@@ -1,5 +1,6 @@
 """How far a run has come: a bar on a terminal, a plain line every few seconds elsewhere."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,8 +20,7 @@ _FIRST_NOTE = "Looking at the folders, and loading the model if there is somethi
 @contextmanager
 def shown_progress() -> Iterator[Tell]:
     """Show the progress of one run on stderr; yields what the run calls with it."""
-    screen = console(stderr=True)
-    if screen.is_terminal:
+    if sys.stderr.isatty():
         with _bar() as tell:
             yield tell
     else:

@@ -61,22 +61,28 @@ def console(*, stderr: bool = False) -> "Console":
     return Console(file=stream, width=width, markup=False, emoji=False, highlight=False)
 
 
-def show(*parts: "RenderableType") -> None:
-    """Print to stdout for people; plain text is left to the terminal to wrap."""
+def show(*lines: str) -> None:
+    """Print lines to stdout for people, left to the terminal to wrap; `printable` before."""
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
+
+
+def show_styled(*parts: "RenderableType") -> None:
+    """Print tables and styled text to stdout for people."""
     out = console()
     for part in parts:
-        out.print(part, soft_wrap=isinstance(part, str))
+        out.print(part)
 
 
 def note(text: str) -> None:
     """Print one line to stderr."""
-    print(one_line(text), file=sys.stderr, flush=True)  # noqa: T201  # rich would wrap it
+    sys.stderr.write(f"{one_line(text)}\n")
+    sys.stderr.flush()
 
 
 def show_json(value: object) -> None:
     """Print JSON to stdout: ASCII, so that it is the same in every terminal and pipe."""
-    sys.stdout.write(json.dumps(value, indent=2) + "\n")
-    sys.stdout.flush()
+    show(json.dumps(value, indent=2))
 
 
 @contextmanager
