@@ -1,35 +1,42 @@
-"""The headings of a text, by the marks of its markup."""
+"""The headings of a text, by the marks of its markup.
+
+Each finder jumps from one line that may be a heading to the next, so that the other lines cost
+next to nothing: a text may have millions of them.
+"""
 
 import re
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 from retriever.records import Heading
 
-MAX_HEADING_CHARACTERS = 500
-MAX_LINE_CHARACTERS = 2000  # a longer line is no heading; it keeps every pattern below cheap
-_FENCE = re.compile(r"[ \t>]*(?:[-*+][ \t]+|\d{1,9}[.)][ \t]+)?(`{3,}|~{3,})([^\n]*)")
-_ATX = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
-_SETEXT = re.compile(r" {0,3}(=+|-{2,})[ \t]*$")
-_HTML_HEADING = re.compile(r" {0,3}<h([1-6])\b[^<>]*>(.*?)</h\1>[ \t]*$", re.I)
+MAX_HEADINGS = 100_000
+MAX_LINE_CHARACTERS = 2000  # a longer line is no heading
+_MAX_TITLE_CHARACTERS = 500
+_CANDIDATE = re.compile(
+    r"^(?=[ \t>#<=`~*+\d-])"  # most lines end here
+    r"(?:(?P<fence>[ \t>]*+(?:[-*+][ \t]++|\d{1,9}[.)][ \t]++)?(?:`{3,}+|~{3,}+))"
+    r"|[ ]{0,3}(?:(?P<atx>#{1,6})(?=[ \t\r\n]|\Z)|(?P<comment><!--)|(?P<html><h[1-6]\b)"
+    r"|(?P<under>=++|-{2,}+)[ \t]*+\r?$))",
+    re.M,
+)
+_HTML_HEADING = re.compile(r" {0,3}<h([1-6])\b[^<>]*>(.*?)</h\1>[ \t]*\Z", re.I)
 _NO_PARAGRAPH = re.compile(r" {4}|\t| {0,3}(?:[-*+>|]|\d{1,9}[.)][ \t]|<)")
-_COMMENT_OPENS = re.compile(r" {0,3}<!--")
-_ATTRIBUTES = re.compile(r"[ \t]*\{[ \t]*[#.:][^{}]*\}[ \t]*$")
+_ATTRIBUTES = re.compile(r"\{ {0,9}[#.:][^{}]*\}\Z")
 _IMAGE_OR_LINK = re.compile(r"!?\[([^\[\]]*)\](?:\([^()\s]*(?:[ \t]+\"[^\"]*\")?\)|\[[^\[\]]*\])")
-_EMPHASIS = re.compile(r"(\*{1,3}|_{1,3}(?=\S)|`+|~~)(?=\S)(.+?)(?<=\S)\1")
+_EMPHASIS = re.compile(r"(\*{1,3}|`{1,3}|~~)(?=\S)([^*`~]+)(?<=\S)\1")
+_UNDERSCORES = re.compile(r"(?<!\w)(_{1,3})(?=\S)([^_]+)(?<=\S)\1(?!\w)")
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
-_RST_LINE = re.compile(r"([!-/:-@\[-`{-~])\1+[ \t]*$")
-_MARKS: dict[str, tuple[re.Pattern[str], Callable[[re.Match[str]], int]]] = {
-    "asciidoc": (
-        re.compile(r"(={1,6})[ \t]+(\S.*?)(?:[ \t]+=+)?[ \t]*$"),
-        lambda match: len(match.group(1)),
-    ),
-    "org": (re.compile(r"(\*{1,6})[ \t]+(\S.*?)[ \t]*$"), lambda match: len(match.group(1))),
+_RST_UNDERLINE = re.compile(r"^([!-/:-@\[-`{-~])\1+[ \t]*\r?$", re.M)
+_MARKED: dict[str, tuple[re.Pattern[str], Callable[[str], int]]] = {
+    "asciidoc": (re.compile(r"^(={1,6})[ \t]+(\S[^\r\n]*)", re.M), len),
+    "org": (re.compile(r"^(\*{1,6})[ \t]+(\S[^\r\n]*)", re.M), len),
     "latex": (
-        re.compile(r"[ \t]*\\(part|chapter|(?:sub){0,2}section)\*?\{(.+?)\}"),
-        lambda match: {"part": 1, "chapter": 1}.get(
-            match.group(1), 2 + match.group(1).count("sub")
+        re.compile(
+            r"^[ \t]*\\(part|chapter|section|subsection|subsubsection)\*?\{([^\r\n]+?)\}", re.M
         ),
+        {"part": 1, "chapter": 1, "section": 2, "subsection": 3, "subsubsection": 4}.__getitem__,
     ),
 }
 
@@ -37,65 +44,90 @@ _MARKS: dict[str, tuple[re.Pattern[str], Callable[[re.Match[str]], int]]] = {
 def find_markdown(text: str, start: int = 0) -> tuple[Heading, ...]:
     """The ATX, setext and one-line HTML headings of a Markdown text from `start` on.
 
-    Headings inside fenced code, indented code and comments are none. Source: CommonMark 0.31,
-    but an underlined paragraph is a heading only if it is one line long.
+    Headings inside fenced code, indented code and comments are none, nor are those beyond the
+    first 100,000. Source: CommonMark 0.31, but an underlined paragraph is a heading only if it
+    is one line long.
     """
-    return tuple(_markdown(text, start))
+    return tuple(islice(_markdown(text, start), MAX_HEADINGS))
 
 
 def _markdown(text: str, start: int) -> Iterator[Heading]:
-    paragraph: tuple[int, str] | None = None  # the line above, if it begins a paragraph
-    above_is_text = False
-    for position, line in _outside_code(text, start):
-        found = _one_line(line, position)
-        if not found and paragraph and (match := _SETEXT.match(line)):
-            begin, title = paragraph
-            level = 1 if match.group(1)[0] == "=" else 2
-            found = _heading(level, title, begin, position + len(line))
-        if found:
-            yield found
-        is_text = bool(line.strip()) and found is None
-        begins = is_text and not above_is_text and not _NO_PARAGRAPH.match(line)
-        paragraph = (position, line) if begins else None
-        above_is_text = is_text
-
-
-def _one_line(line: str, position: int) -> Heading | None:
-    if match := _ATX.match(line):
-        return _heading(len(match.group(1)), match.group(2) or "", position, position + len(line))
-    if match := _HTML_HEADING.match(line):
-        return _heading(int(match.group(1)), match.group(2), position, position + len(line))
-    return None
-
-
-def _outside_code(text: str, start: int) -> Iterator[tuple[int, str]]:
-    """Lines and their positions; a line of code or comment comes as an empty one."""
-    fence, in_comment = "", False
-    for position, line in _lines(text, start):
-        mark = _FENCE.match(line)
-        if fence:
-            if mark and mark.group(1).startswith(fence) and not mark.group(2).strip():
-                fence = ""
-        elif in_comment:
-            in_comment = "-->" not in line
-        elif mark and "`" not in mark.group(2):
-            fence = mark.group(1)
-        elif _COMMENT_OPENS.match(line):
-            in_comment = "-->" not in line
-        else:
-            yield position, line
+    fence = ""
+    position = block_end = start  # where to go on; where the last heading, code or comment ended
+    while match := _CANDIDATE.search(text, position):
+        begin, end = match.start(), _line_end(text, match.start())
+        position = min(end + 1, len(text)) if end > begin else end + 1
+        line = text[begin:end] if end - begin <= MAX_LINE_CHARACTERS else ""
+        heading = None
+        if match["fence"]:
+            fence = _after_fence(fence, match["fence"], text[match.end() : end])
+            block_end = end
+        elif fence:
             continue
-        yield position, ""
+        elif match["comment"]:
+            closing = text.find("-->", begin)
+            position = block_end = _line_end(text, closing) if closing >= 0 else len(text)
+        elif match["under"]:
+            heading = _underlined(text, begin, end, block_end, match["under"][0])
+        else:
+            heading = _one_line(line, begin, end)
+        if heading:
+            block_end = end
+            yield heading
+        if position > len(text):
+            return
 
 
-def _lines(text: str, start: int) -> Iterator[tuple[int, str]]:
-    position = start
-    while position < len(text):
-        end = text.find("\n", position)
-        end = len(text) if end < 0 else end
-        short = end - position <= MAX_LINE_CHARACTERS
-        yield position, text[position:end].removesuffix("\r") if short else ""
-        position = end + 1
+def _after_fence(fence: str, mark: str, rest: str) -> str:
+    """The fence that is open after a line with a fence's mark; empty where none is."""
+    run = mark.lstrip(" \t>-*+.)0123456789")
+    if not fence:
+        return "" if run[0] == "`" and "`" in rest else run
+    return "" if run.startswith(fence) and not rest.strip() else fence
+
+
+def _one_line(line: str, start: int, end: int) -> Heading | None:
+    bare = line.strip()
+    level = len(bare) - len(bare.lstrip("#"))
+    if level:
+        title = bare[level:].strip()
+        unclosed = title.rstrip("#")
+        if not unclosed or unclosed[-1] in " \t":
+            title = unclosed
+        return _heading(level, title, start, end)
+    match = _HTML_HEADING.match(line)
+    return _heading(int(match[1]), match[2], start, end) if match else None
+
+
+def _underlined(text: str, begin: int, end: int, block_end: int, mark: str) -> Heading | None:
+    """The heading that a line of `=` or `-` makes of the line above it, if that stands alone."""
+    above = _line_above(text, begin, block_end)
+    if above is None:
+        return None
+    start, title = above
+    over = _line_above(text, start, block_end)
+    if not title.strip() or _NO_PARAGRAPH.match(title) or (over and over[1].strip()):
+        return None
+    return _heading(1 if mark == "=" else 2, title, start, end)
+
+
+def _line_above(text: str, begin: int, floor: int) -> tuple[int, str] | None:
+    """Start and text of the line above the one at `begin`; None below `floor` or if too long."""
+    if begin <= max(floor, 0) or text[begin - 1 : begin] != "\n" or begin - 1 < floor:
+        return None
+    start = text.rfind("\n", max(floor, begin - MAX_LINE_CHARACTERS - 1), begin - 1) + 1
+    if start == 0 and begin > MAX_LINE_CHARACTERS:
+        return None
+    start = max(start, floor)
+    if start == floor and floor > 0 and text[start : start + 1] == "\n":
+        return None  # the rest of the line in which the last block ended
+    return start, text[start : begin - 1].removesuffix("\r")
+
+
+def _line_end(text: str, position: int) -> int:
+    end = text.find("\n", position)
+    end = len(text) if end < 0 else end
+    return end - 1 if end > position and text[end - 1] == "\r" else end
 
 
 def _heading(level: int, title: str, start: int, end: int) -> Heading | None:
@@ -105,54 +137,55 @@ def _heading(level: int, title: str, start: int, end: int) -> Heading | None:
 
 def plain(markup: str) -> str:
     """A line of Markdown as its reader sees it: no links, emphasis, tags, attributes, escapes."""
-    text = _ATTRIBUTES.sub("", markup[:MAX_HEADING_CHARACTERS])
+    text = _ATTRIBUTES.sub("", markup[:_MAX_TITLE_CHARACTERS].strip())
     text = _TAG.sub("", _IMAGE_OR_LINK.sub(r"\1", text))
     for _ in range(3):
-        text = _EMPHASIS.sub(r"\2", text)
+        text = _UNDERSCORES.sub(r"\2", _EMPHASIS.sub(r"\2", text))
     return " ".join(_ESCAPE.sub(r"\1", text).split())
 
 
 def find_restructured(text: str) -> tuple[Heading, ...]:
     """The underlined headings of a reStructuredText; levels by the order in which marks appear."""
+    return tuple(islice(_restructured(text), MAX_HEADINGS))
+
+
+def _restructured(text: str) -> Iterator[Heading]:
     styles: list[str] = []
-    found: list[Heading] = []
-    lines = list(_lines(text, 0))
-    for number in range(1, len(lines)):
-        position, title = lines[number - 1]
-        after, underline = lines[number]
-        if not _is_rst_title(title, underline):
+    for match in _RST_UNDERLINE.finditer(text):
+        above = _line_above(text, match.start(), 0)
+        if above is None or not _is_rst_title(above[1], match.group()):
             continue
-        over = lines[number - 2] if number >= 2 else (0, "")
-        has_over = over[1].rstrip() == underline.rstrip()
-        if not has_over and over[1].strip():
+        over = _line_above(text, above[0], 0)
+        over_text = over[1].rstrip() if over else ""
+        has_over = over is not None and over_text == match.group().rstrip()
+        if over_text and not has_over:
             continue  # the last line of a paragraph or a table is no title
-        style = underline[0] * (2 if has_over else 1)
+        style = match[1] * (2 if has_over else 1)
         if style not in styles:
             styles.append(style)
-        begin = over[0] if has_over else position
         level = min(styles.index(style) + 1, 6)
-        found.append(Heading(level, title.strip(), begin, after + len(underline)))
-    return tuple(found)
+        start = over[0] if over and has_over else above[0]
+        end = match.end() - match.group().endswith("\r")
+        yield Heading(level, above[1].strip(), start, end)
 
 
 def _is_rst_title(title: str, underline: str) -> bool:
-    if not title.strip() or _RST_LINE.match(title) or not _RST_LINE.match(underline):
-        return False
     length = len(title.rstrip())
-    return len(underline.rstrip()) >= min(length, 4) and length <= MAX_HEADING_CHARACTERS
+    if not title.strip() or _RST_UNDERLINE.match(title) or length > _MAX_TITLE_CHARACTERS:
+        return False
+    return len(underline.rstrip()) >= min(length, 4)
 
 
 def find_marked(text: str, format: str) -> tuple[Heading, ...]:
     """The headings of AsciiDoc, Org or LaTeX; none for any other format."""
-    if format not in _MARKS:
+    if format not in _MARKED:
         return ()
-    pattern, level = _MARKS[format]
-    matches = ((position, line, pattern.match(line)) for position, line in _lines(text, 0))
-    return tuple(
-        Heading(level(match), plain(match.group(2)), position, position + len(line))
-        for position, line, match in matches
-        if match and plain(match.group(2))
+    pattern, level = _MARKED[format]
+    found = (
+        _heading(level(match[1]), match[2].rstrip("= \t"), match.start(), match.end())
+        for match in pattern.finditer(text)
     )
+    return tuple(islice((heading for heading in found if heading), MAX_HEADINGS))
 
 
 def first_title(headings: tuple[Heading, ...]) -> str:

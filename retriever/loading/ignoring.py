@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from pathspec import GitIgnoreSpec
+from pathspec import GitIgnoreSpec, RegexPattern
 
 from retriever.loading.decoding import storable
 
@@ -26,15 +26,42 @@ class Patterns:
         """Patterns that are not used: malformed, or so many wildcards that they take for ever."""
         for line in lines:
             (usable if _is_usable(line) else self.refused).append(line)
-        self._spec = GitIgnoreSpec.from_lines(usable) if any(usable) else None
+        spec = GitIgnoreSpec.from_lines(usable)
+        self._rules = [
+            (pattern.regex, pattern.include)
+            for pattern in reversed(list(spec.patterns))
+            if isinstance(pattern, RegexPattern) and pattern.include is not None
+        ]
 
     def __bool__(self) -> bool:
         """Whether there is any pattern."""
-        return self._spec is not None
+        return bool(self._rules)
 
     def decide(self, path: str) -> bool | None:
-        """True where the path matches, False where a `!` pattern takes it back, else None."""
-        return self._spec.check_file(path).include if self._spec else None
+        """True where the path itself matches, False where a `!` pattern takes it back, else None.
+
+        A folder's path ends with `/`. What lies within a folder that matches does not match for
+        that: whoever walks does not enter it. (pathspec's own check of `*`, `!*/`, `!*.md` does
+        not find the Markdown files.)
+        """
+        for regex, include in self._rules:
+            if any(_is_path_itself(match, path) for match in regex.finditer(path)):
+                return include
+        return None
+
+    def holds(self, path: str) -> bool:
+        """Whether a file or a folder that it lies in is among what the patterns name."""
+        return next(
+            (include for regex, include in self._rules if regex.search(path)),
+            False,
+        )
+
+
+def _is_path_itself(match: re.Match[str], path: str) -> bool:
+    """Whether a pattern matched a path, not a folder above it, after which it marks the `/`."""
+    if match.groupdict().get("ps_d") is not None:
+        return match.end("ps_d") == len(path)
+    return match.end() < len(path) or not path.endswith("/")  # `a/**` is what lies in `a/`
 
 
 def _is_usable(line: str) -> bool:
@@ -74,8 +101,7 @@ class Rules:
     def exclude(self, inside: str) -> bool:
         """Whether the nearest ignore file with an opinion leaves out a path inside the root."""
         for folder, patterns in reversed(self.levels):
-            relative = inside[len(folder) + 1 :] if folder else inside
-            decided = patterns.decide(relative)
+            decided = patterns.decide(inside[len(folder) + 1 :] if folder else inside)
             if decided is not None:
                 return decided
         return False

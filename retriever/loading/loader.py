@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from retriever.errors import LoadingError
-from retriever.loading import formats, sniffing
+from retriever.loading import sniffing
 from retriever.loading.content import BYTES_PER_MB, Content, FileBytes, LoadingOptions
 from retriever.loading.reading import read_file_bytes
 from retriever.loading.supervision import ParserProcess
@@ -18,6 +18,7 @@ READING_VERSION = 1
 """Grows with every change that makes a reader yield another text."""
 _PARSERS = ("charset-normalizer", "lxml", "pypdfium2", "trafilatura", "xberg")
 _HASHED_AT_ONCE_BYTES = 1 << 20
+_MAX_BYTES_READ_HERE = 8 << 20  # a larger text goes to the worker, whose time is limited
 
 
 class DocumentLoader:
@@ -79,7 +80,7 @@ class DocumentLoader:
     def _content(self, data: bytes, name: str) -> Content:
         row = sniffing.detect(data, name)
         file = FileBytes(data, name, row.name)
-        if formats.by_name(row.name).risky:
+        if row.risky or len(data) > _MAX_BYTES_READ_HERE:
             return self._parser.read(file)
         return read_file_bytes(file, self._options)
 

@@ -29,10 +29,12 @@ _OFFICE_OPEN = {b"wordprocessingml": "docx", b"presentationml": "pptx", b"spread
                 b"ms-word": "docx", b"ms-powerpoint": "pptx", b"ms-excel": "xlsx"}  # fmt: skip
 _OLE_STREAMS = {"WordDocument": "doc", "PowerPoint Document": "ppt", "Workbook": "xls",
                 "Book": "xls"}  # fmt: skip
-_HTML = re.compile(rb"(?:<!--.*?-->\s*|<\?xml[^>]*\?>\s*)*<(?:!doctype\s+html|html|head|body)\b",
-                   re.I | re.S)  # fmt: skip
+_HTML = re.compile(
+    rb"(?:<!--(?:(?!-->).)*-->\s*|<\?xml[^>]*\?>\s*)*<(?:!doctype\s+html|html|head|body)\b",
+    re.I | re.S,
+)
 _XML = re.compile(rb"<\?xml\s")
-_SVG = re.compile(rb"(?:<!--.*?-->\s*|<[?!][^>]*>\s*)*<svg\b", re.I | re.S)
+_SVG = re.compile(rb"(?:<!--(?:(?!-->).)*-->\s*|<(?:\?|!(?!--))[^>]*>\s*)*<svg\b", re.I | re.S)
 _MAIL_FIELD = re.compile(
     rb"^(?:From|To|Subject|Date|Received|MIME-Version|Message-ID|Return-Path|Delivered-To|Cc"
     rb"|Reply-To|Content-Type|X-[A-Za-z-]+):", re.I | re.M)  # fmt: skip

@@ -15,6 +15,8 @@ from retriever.loading import exchange
 from retriever.loading.content import BYTES_PER_MB, Content, FileBytes, LoadingOptions
 from retriever.loading.reading import out_of_memory
 
+WORKER = (sys.executable, "-P", "-m", "retriever.loading.worker")
+"""Started as a module, the working folder not on its path: that may be a hostile corpus."""
 FILES_PER_PROCESS = 200  # some parsers grow with every file
 START_TIMEOUT_S = 60.0
 _MAX_TEXT_BYTES_PER_CHARACTER = 4
@@ -117,7 +119,7 @@ class ParserProcess:
     def _start(self) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "retriever.loading.worker", str(self._options.memory_mb)],
+            [*WORKER, str(self._options.memory_mb)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

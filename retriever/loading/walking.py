@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,28 +79,34 @@ class _Walk:
         if ".." in parts or not self._is_inside(os.path.realpath(start)):
             yield self._skipped("/".join(parts), "outside of its root")
             return
-        rules, problems = self._rules_above(parts)
-        yield from problems
-        if os.path.isfile(start):
-            if not self._is_excluded("/".join(parts), rules):
-                yield from self._file(start, "/".join(parts))
-        elif not os.path.isdir(start):
+        is_file = os.path.isfile(start)
+        if not is_file and not os.path.isdir(start):
             yield self._skipped("/".join(parts), "folder not found")
-        elif not parts or not self._is_excluded("/".join(parts) + "/", rules):
+            return
+        rules = yield from self._rules_above(parts, is_file=is_file)
+        if rules is None:
+            return
+        if is_file:
+            yield from self._file(start, "/".join(parts))
+        else:
             above = frozenset({os.path.realpath(start)})
             yield from self._folder(_Folder(start, "/".join(parts), rules, above))
 
-    def _rules_above(self, parts: Sequence[str]) -> tuple[Rules, list[Skipped]]:
-        """The ignore files of the root and of every folder between it and the part to walk."""
+    def _rules_above(
+        self, parts: Sequence[str], *, is_file: bool
+    ) -> Generator[Skipped, None, Rules | None]:
+        """The rules of the folders above the part to walk; None where they leave it out."""
         rules = Rules()
-        problems: list[Skipped] = []
-        for count in range(len(parts)):
-            inside = "/".join(parts[:count])
-            rules, more = self._rules_in(
-                os.path.join(self._root.path, *parts[:count]), inside, rules
-            )
-            problems.extend(more)
-        return rules, problems
+        for count, part in enumerate(parts):
+            folder = "/".join(parts[:count])
+            path = os.path.join(self._root.path, *parts[:count])
+            rules, problems = self._rules_in(path, folder, rules)
+            yield from problems
+            is_last = count == len(parts) - 1
+            inside = _joined(folder, part) + ("" if is_last and is_file else "/")
+            if self._is_excluded(inside, rules):
+                return None
+        return rules
 
     def _rules_in(self, path: str, inside: str, rules: Rules) -> tuple[Rules, list[Skipped]]:
         if not self._options.use_ignore_files:
@@ -172,7 +178,7 @@ class _Walk:
         if self._exclude.decide(inside) or rules.exclude(inside):
             return True
         is_folder = inside.endswith("/")
-        return bool(self._options.include) and not is_folder and not self._include.decide(inside)
+        return bool(self._options.include) and not is_folder and not self._include.holds(inside)
 
     def _is_inside(self, real: str) -> bool:
         return real == self._real_root or real.startswith(self._real_root.rstrip(os.sep) + os.sep)

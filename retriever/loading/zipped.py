@@ -55,9 +55,10 @@ def check_unpacked_size(directory: ZipDirectory, packed_bytes: int, max_unpacked
     Raises:
         LoadingError: it unpacks to more than `max_unpacked_mb`, or to 200 times its size.
     """
-    most = min(max_unpacked_mb * BYTES_PER_MB, MAX_RATIO * max(packed_bytes, SMALL_FILE_BYTES))
-    if directory.unpacked_bytes > most:
-        raise LoadingError(f"decompresses to more than {most / BYTES_PER_MB:.0f} MB")
+    if directory.unpacked_bytes > max_unpacked_mb * BYTES_PER_MB:
+        raise LoadingError(f"decompresses to more than {max_unpacked_mb:g} MB")
+    if directory.unpacked_bytes > MAX_RATIO * max(packed_bytes, SMALL_FILE_BYTES):
+        raise LoadingError(f"decompresses to more than {MAX_RATIO} times its size")
 
 
 def read_member(data: bytes, name: str) -> bytes:
