@@ -27,6 +27,18 @@ from datetime import datetime
 class RetrieverError(Exception):
     """The root of every error raised by this package."""
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Travel between processes with message and facts, whatever the constructor asks for."""
+        return _restore, (type(self), self.args, self.__dict__.copy())
+
+
+def _restore(
+    kind: type[RetrieverError], args: tuple[object, ...], facts: dict[str, object]
+) -> RetrieverError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(facts)
+    return error
+
 
 class SettingsError(RetrieverError):
     """Settings that cannot be used: the message names the file, the key and what is valid."""

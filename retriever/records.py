@@ -145,14 +145,13 @@ class DocumentRecord:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A chunk scored by one ranker."""
+    """A chunk scored by one ranker; rank 1 is best."""
 
     chunk_id: str
     ranker: str
     score: float
     """Higher is better; the range is the ranker's."""
     rank: int
-    """1 is best."""
 
 
 @dataclass(frozen=True, slots=True)
