@@ -5,14 +5,11 @@ the next is embedded. A run is marked in the collection's state until it has end
 the next one knows to look for what an interrupted one left.
 """
 
-import os
-import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 
-from retriever.batching import Batch, Prepared, Totals
+from retriever.batching import Batch, Prepared, Totals, batches
 from retriever.canary import CheckedEmbedder, check_canary, make_canary
 from retriever.chunking import Chunker
 from retriever.collection.physical import PhysicalCollection
@@ -30,8 +27,6 @@ Progress = Callable[[IngestProgress], None]
 
 FILES_AHEAD = 32
 """Files that are read and cut while the embedder works on earlier ones."""
-MOST_FILES = 256
-"""Files of a batch, where they are too small to fill it with chunks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +67,33 @@ def find_unfinished(
     return unfinished
 
 
+def checked_embedder(
+    embedder: Embedder, data: PhysicalCollection, cache: VectorCache | None
+) -> Embedder:
+    """The embedder behind the cache; its first use sees that it is the one that built `data`."""
+
+    def check(loaded: Embedder) -> None:
+        canary = data.canary
+        if canary is not None:
+            check_canary(loaded, canary, collection=data.name)
+
+    checked = CheckedEmbedder(embedder, check)
+    return CachingEmbedder(checked, cache) if cache else checked
+
+
+def embed_batch(
+    batch: Batch, data: PhysicalCollection, embedder: Embedder, cache: VectorCache | None
+) -> None:
+    """Embed what `data` lacks of a batch; the first that is embedded leaves its canary."""
+    missing = batch.find_missing(data)
+    if not missing:
+        return
+    if data.canary is None:
+        data.set_canary(make_canary(embedder))
+    cached = cache.get_many(embedder.fingerprint, missing) if cache else {}
+    batch.embed(embedder, cached.keys())
+
+
 class PlanApplication:
     """Applies one plan to one collection."""
 
@@ -80,14 +102,13 @@ class PlanApplication:
         self._data = data
         self._line = line
         self._outcome = Outcome()
-        checked = CheckedEmbedder(line.embedder, self._check)
-        self._embedder: Embedder = CachingEmbedder(checked, line.cache) if line.cache else checked
+        self._embedder = checked_embedder(line.embedder, data, line.cache)
 
     def apply(
         self, plan: Plan, state: CollectionState, *, unfinished: Mapping[str, bool]
     ) -> Outcome:
         """Do what the plan says; `unfinished` is what an interrupted run left."""
-        state = self._store.save(replace(state, run=_this_run()))
+        state = self._store.save(replace(state, run=Run.now()))
         self._delete((*plan.deleted, *plan.forgotten))
         self._data.touch_documents(plan.touched)
         files = (*plan.updated, *plan.added)
@@ -115,8 +136,8 @@ class PlanApplication:
             ThreadPoolExecutor(1, thread_name_prefix="retriever-write") as writer,
             prefetched(self._prepare(files), ahead=FILES_AHEAD) as prepared,
         ):
-            for batch in self._batches(prepared):
-                self._embed(batch)
+            for batch in batches(prepared, most_chunks=self._line.commit_chunks):
+                embed_batch(batch, self._data, self._embedder, self._line.cache)
                 if pending is not None:
                     state = pending.result()
                     pending = None
@@ -126,50 +147,20 @@ class PlanApplication:
             return pending.result() if pending is not None else state
 
     def _prepare(self, files: Sequence[CorpusFile]) -> Iterator[Prepared]:
+        reading = self._line.loader.reading
         for file in files:
             try:
                 document = self._line.loader.load(file)
             except LoadingError as error:
                 if self._line.strict:
                     raise
-                yield Prepared(file=file, document=None, reason=error.reason)
+                yield Prepared(file=file, document=None, reason=error.reason, reading=reading)
                 continue
-            yield Prepared(
-                file=file, document=document, chunks=tuple(self._line.chunker.chunk(document))
-            )
-
-    def _batches(self, prepared: Iterator[Prepared]) -> Iterator[Batch]:
-        batch = Batch()
-        for one in prepared:
-            batch.prepared.append(one)
-            if batch.chunk_count >= self._line.commit_chunks or len(batch.prepared) >= MOST_FILES:
-                yield batch
-                batch = Batch()
-        if batch.prepared:
-            yield batch
-
-    def _check(self, embedder: Embedder) -> None:
-        """See that the model is the one that built the collection, once it is loaded."""
-        canary = self._data.canary
-        if canary is not None:
-            check_canary(embedder, canary, collection=self._data.name)
-
-    def _embed(self, batch: Batch) -> None:
-        missing = batch.find_missing(self._data)
-        if not missing:
-            return
-        if self._data.canary is None:
-            self._data.set_canary(make_canary(self._embedder))
-        cache = self._line.cache
-        cached = cache.get_many(self._embedder.fingerprint, missing) if cache else {}
-        batch.embed(self._embedder, cached.keys())
+            chunks = tuple(self._line.chunker.chunk(document))
+            yield Prepared(file=file, document=document, chunks=chunks, reading=reading)
 
     def _commit(self, batch: Batch, state: CollectionState) -> CollectionState:
-        batch.write(
-            self._data,
-            reading=self._line.loader.reading,
-            dimension=self._line.embedder.fingerprint.dimension,
-        )
+        batch.write(self._data, dimension=self._line.embedder.fingerprint.dimension)
         self._outcome.totals.add(batch.totals)
         for one in batch.prepared:
             if one.document is None:
@@ -194,11 +185,3 @@ class PlanApplication:
                     source=batch.prepared[-1].file.source,
                 )
             )
-
-
-def _this_run() -> Run:
-    return Run(
-        started_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        pid=os.getpid(),
-        host=socket.gethostname(),
-    )

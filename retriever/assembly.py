@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from retriever.chunking import Chunker, ChunkingOptions
 from retriever.collection.client import StorageOptions
 from retriever.collection.state import LAYOUT
@@ -32,9 +34,9 @@ _ADDRESS_VARIABLES: Mapping[str, str] = {"openai": "OPENAI_BASE_URL"}
 
 def storage_options(settings: Settings) -> StorageOptions:
     """Where the settings keep collections."""
-    values = _values(settings.storage)
-    values["api_key"] = settings.secret(settings.storage.api_key, "CHROMA_API_KEY")
-    return StorageOptions(**values)
+    fields = values(settings.storage)
+    fields["api_key"] = settings.secret(settings.storage.api_key, "CHROMA_API_KEY")
+    return StorageOptions(**fields)
 
 
 def open_store(settings: Settings) -> Store:
@@ -61,13 +63,13 @@ def open_loader(settings: Settings) -> DocumentLoader:
 
 def loading_options(settings: Settings) -> LoadingOptions:
     """Which files are read."""
-    return LoadingOptions(**_values(settings.loading))
+    return LoadingOptions(**values(settings.loading))
 
 
 def open_chunker(settings: Settings, embedder: Embedder) -> Chunker:
     """The chunker that cuts in the embedder's own tokens."""
     return Chunker(
-        ChunkingOptions(**_values(settings.chunking)),
+        ChunkingOptions(**values(settings.chunking)),
         count_tokens=embedder.count_tokens,
         window_tokens=embedder.fingerprint.window_tokens,
     )
@@ -75,9 +77,9 @@ def open_chunker(settings: Settings, embedder: Embedder) -> Chunker:
 
 def embedder_options(settings: Settings) -> EmbedderOptions:
     """How the settings say that text becomes vectors; keys resolved."""
-    values = _values(settings.embedding)
-    values.pop("cache")
-    options = EmbedderOptions(**values, cache_dir=user_cache_folder())
+    fields = values(settings.embedding)
+    fields.pop("cache")
+    options = EmbedderOptions(**fields, cache_dir=user_cache_folder())
     row = find_row(options.model)
     backend = row.backend if options.backend == "auto" and row is not None else options.backend
     return replace(
@@ -92,12 +94,15 @@ def open_configured_embedder(settings: Settings) -> Embedder:
     return open_embedder(embedder_options(settings))
 
 
-def open_collection_embedder(settings: Settings, built: EmbeddingFingerprint) -> Embedder:
+def open_collection_embedder(
+    settings: Settings, built: EmbeddingFingerprint, *, follow: bool = False
+) -> Embedder:
     """The embedder for a collection's queries: what the settings leave open, it decides.
 
     An application without a config file thus embeds its queries as the collection was built.
+    With `follow` the collection decides all of it: for a reader whose collection was swapped.
     """
-    chosen = settings.embedding.model_fields_set
+    chosen = set() if follow else settings.embedding.model_fields_set
     if "model" in chosen and settings.embedding.model != built.model:
         return open_configured_embedder(settings)
     remembered = {
@@ -109,6 +114,8 @@ def open_collection_embedder(settings: Settings, built: EmbeddingFingerprint) ->
         "window_tokens": built.window_tokens,
         "dimension": built.dimension,
     }
+    if ":" in settings.embedding.backend:
+        remembered.pop("backend")  # a class of one's own is named by settings alone, never by data
     unset = {name: value for name, value in remembered.items() if name not in chosen}
     embedding = settings.embedding.model_copy(update=unset)
     return open_embedder(embedder_options(settings.model_copy(update={"embedding": embedding})))
@@ -148,5 +155,6 @@ def user_cache_folder() -> Path:
     return Path(base) / "rag-retriever"
 
 
-def _values(section: Any) -> dict[str, Any]:
+def values(section: BaseModel) -> dict[str, Any]:
+    """A section's settings by name, unlike `model_dump` with secrets and paths as they are."""
     return {name: getattr(section, name) for name in type(section).model_fields}

@@ -1,6 +1,6 @@
 """A batch of documents on its way into a collection: what to embed, and the order of writes."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -13,6 +13,9 @@ from retriever.planning import trusted_mtime_ns
 from retriever.protocols import Embedder, Vectors
 from retriever.records import Chunk, CorpusFile, Document, DocumentRecord
 
+MOST_FILES = 256
+"""Files of a batch, where they are too small to fill it with chunks."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -22,6 +25,8 @@ class Prepared:
     document: Document | None
     chunks: tuple[Chunk, ...] = ()
     reason: str = ""
+    reading: str = ""
+    """Identity of what read it."""
 
 
 @dataclass(slots=True)
@@ -82,11 +87,11 @@ class Batch:
         self.totals.tokens = sum(chunk.token_count for chunk in made)
         self.totals.tokens_cut = sum(max(0, chunk.token_count - window) for chunk in self.missing)
 
-    def write(self, data: PhysicalCollection, *, reading: str, dimension: int) -> None:
+    def write(self, data: PhysicalCollection, *, dimension: int) -> None:
         """Write in the order that loses nothing: chunks, records, then what is stale."""
         self._write_new(data)
         self._update_reused(data)
-        self._write_records(data, reading=reading, dimension=dimension)
+        self._write_records(data, dimension=dimension)
         self._delete_stale(data)
 
     def _is_stored(self, chunk: Chunk) -> bool:
@@ -128,14 +133,14 @@ class Batch:
                 metadata.append(rows.changes(held, row))
         data.update_rows(ids, metadata)
 
-    def _write_records(self, data: PhysicalCollection, *, reading: str, dimension: int) -> None:
+    def _write_records(self, data: PhysicalCollection, *, dimension: int) -> None:
         reused = [chunk.id for chunk, _ in self._pairs() if chunk.id not in self.vectors]
         vectors = data.vectors(reused) | self.vectors
         records, means = [], []
         for one in self.prepared:
             if self._keeps_its_old_version(one):
                 continue
-            records.append(_record(one, reading))
+            records.append(_record(one))
             means.append(_document_vector([vectors[chunk.id] for chunk in one.chunks], dimension))
         if records:
             data.put_documents(records, np.stack(means))
@@ -154,7 +159,19 @@ class Batch:
         return one.document is None and bool(self.stored[one.file.source])
 
 
-def _record(one: Prepared, reading: str) -> DocumentRecord:
+def batches(prepared: Iterable[Prepared], *, most_chunks: int) -> Iterator[Batch]:
+    """Documents in batches that end with the one that brings them to `most_chunks`."""
+    batch = Batch()
+    for one in prepared:
+        batch.prepared.append(one)
+        if batch.chunk_count >= most_chunks or len(batch.prepared) >= MOST_FILES:
+            yield batch
+            batch = Batch()
+    if batch.prepared:
+        yield batch
+
+
+def _record(one: Prepared) -> DocumentRecord:
     document = one.document
     return DocumentRecord(
         source=one.file.source,
@@ -167,7 +184,7 @@ def _record(one: Prepared, reading: str) -> DocumentRecord:
         title=document.title if document else "",
         format=document.format if document else "",
         reason=one.reason,
-        reading=reading,
+        reading=one.reading,
         ingested_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 

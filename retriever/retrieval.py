@@ -12,7 +12,7 @@ import numpy as np
 from retriever import assembly
 from retriever.collection.filters import translate
 from retriever.context import compose_context
-from retriever.errors import CollectionDamaged, QueryError
+from retriever.errors import CollectionDamaged, CollectionError, QueryError
 from retriever.protocols import BatchQueryEmbedder, Embedder, Vectors
 from retriever.records import Candidate, Context, Passage
 from retriever.settings import Settings
@@ -113,7 +113,7 @@ class Retriever:
                 vectors = _embed(snapshot.embedder, texts)
                 try:
                     answers = _answer(snapshot, vectors, wanted, condition)
-                except CollectionDamaged:
+                except CollectionError:  # the snapshot's collection may just have been swapped
                     if attempt == _ATTEMPTS - 1:
                         raise
                     answers = None

@@ -112,15 +112,16 @@ class Snapshots:
             if before is not None and before.embedder.fingerprint == built:
                 embedder = before.embedder
             else:
-                embedder = self._open_embedder(state.name, data)
+                embedder = self._open_embedder(state.name, data, follow=before is not None)
             return Snapshot(store=store, state=state, data=data, embedder=embedder)
         except BaseException:
             store.close()
             raise
 
-    def _open_embedder(self, name: str, data: PhysicalCollection) -> Embedder:
+    def _open_embedder(self, name: str, data: PhysicalCollection, *, follow: bool) -> Embedder:
+        """The collection's embedder; a reader that was let in follows its collection's swaps."""
         built = data.fingerprint.embedding
-        embedder = assembly.open_collection_embedder(self._settings, built)
+        embedder = assembly.open_collection_embedder(self._settings, built, follow=follow)
         _refuse_other(name, differences(built, embedder.fingerprint))
         canary = data.canary
         if canary is None:

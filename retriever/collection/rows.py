@@ -114,6 +114,19 @@ def passage(chunk_id: str, row: Mapping[str, Any], text: str, *, score: float) -
     )
 
 
+def stored_document(source: str, row: Mapping[str, Any]) -> Document:
+    """What a chunk's row tells of its document: everything that rows are made of, but no text."""
+    return Document(
+        source=source,
+        text="",
+        content_hash=str(row["document_hash"]),
+        title=str(row.get("title", "")),
+        format=str(row["format"]),
+        markup="plain",
+        metadata=user_metadata(row),
+    )
+
+
 def heading_path(row: Mapping[str, Any]) -> tuple[str, ...]:
     """The headings above a chunk, the highest first."""
     joined = str(row.get("heading_path", ""))

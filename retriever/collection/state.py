@@ -2,8 +2,11 @@
 
 import base64
 import json
+import os
+import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import numpy as np
@@ -26,6 +29,12 @@ class Run:
     """ISO 8601, UTC."""
     pid: int
     host: str
+
+    @classmethod
+    def now(cls) -> "Run":
+        """A run that this process begins."""
+        started_at = datetime.now(UTC).isoformat(timespec="seconds")
+        return cls(started_at=started_at, pid=os.getpid(), host=socket.gethostname())
 
 
 @dataclass(frozen=True, slots=True)

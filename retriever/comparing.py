@@ -1,0 +1,62 @@
+"""How alike two generations of a collection answer: the share of the top 10 that they agree on."""
+
+import random
+from collections.abc import Sequence
+
+import numpy as np
+
+from retriever.collection.physical import PhysicalCollection
+from retriever.protocols import Embedder
+
+Side = tuple[PhysicalCollection, Embedder]
+
+SAMPLED_QUERIES = 50
+DEPTH = 10
+_QUERY_CHARACTERS = 200
+_SEED = 20_261_123
+
+
+def overlap(one: Side, other: Side, *, by_chunk: bool) -> float:
+    """Mean overlap of the top 10 of both sides over queries sampled from the first.
+
+    A query is the heading, or else the first line, of a chunk drawn at random (seeded).
+
+    Args:
+        one: a generation and the embedder for its queries.
+        other: another one.
+        by_chunk: compare chunks by id; documents by source otherwise.
+
+    Returns:
+        From 0 (nothing in common) to 1; 1 where there is nothing to ask.
+    """
+    queries = _sample(one[0])
+    if not queries:
+        return 1.0
+    first, second = (_tops(side, queries, by_chunk) for side in (one, other))
+    shares = [len(a & b) / max(len(a | b), 1) for a, b in zip(first, second, strict=True)]
+    return round(sum(shares) / len(shares), 4)
+
+
+def _sample(data: PhysicalCollection) -> list[str]:
+    draw = random.Random(_SEED)  # noqa: S311  (a sample, not a secret)
+    drawn: list[str] = []
+    seen = 0
+    for page in data.chunk_pages(with_vectors=False):
+        for text, row in zip(page.texts, page.rows, strict=True):
+            heading = str(row.get("heading_path", "")).rpartition("\n")[2]
+            seen += 1
+            if len(drawn) < SAMPLED_QUERIES:
+                drawn.append(heading or text)
+            elif (place := draw.randrange(seen)) < SAMPLED_QUERIES:
+                drawn[place] = heading or text
+    return [query.strip().split("\n")[0][:_QUERY_CHARACTERS] for query in drawn if query.strip()]
+
+
+def _tops(side: Side, queries: Sequence[str], by_chunk: bool) -> list[set[str]]:
+    data, embedder = side
+    vectors = np.stack([embedder.embed_query(query) for query in queries])
+    rankings = data.rank(vectors, count=DEPTH, where=None)
+    if by_chunk:
+        return [{one.chunk_id for one in ranking} for ranking in rankings]
+    sources = data.passages({one.chunk_id: 0.0 for ranking in rankings for one in ranking})
+    return [{sources[one.chunk_id].source for one in ranking} for ranking in rankings]

@@ -1,0 +1,265 @@
+"""Another model for a collection, without downtime: built beside the live one, then switched.
+
+The new generation is brought into step with the live one document by document, so a swap
+that was stopped is taken up where it ended, and one that fails has changed nothing that
+readers see. The switch, and the switch back, is one change of the pointer's metadata.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from retriever import assembly
+from retriever.applying import checked_embedder, embed_batch
+from retriever.batching import Prepared, Totals, batches
+from retriever.chunking import Chunker, ChunkingOptions
+from retriever.collection.physical import PhysicalCollection
+from retriever.collection.state import CollectionState, Run
+from retriever.collection.store import Store
+from retriever.comparing import overlap
+from retriever.embedding.cache import VectorCache
+from retriever.embedding.catalogue import find_row
+from retriever.errors import (
+    CollectionDamaged,
+    CollectionError,
+    EmbeddingError,
+    MissingDependencyError,
+    SettingsError,
+)
+from retriever.prefetching import prefetched
+from retriever.protocols import Embedder
+from retriever.rebuilding import from_files, from_stored_text
+from retriever.records import Fingerprint, IngestProgress
+from retriever.settings import Settings
+
+Progress = Callable[[IngestProgress], None]
+_AHEAD = 16
+
+
+@dataclass(frozen=True, slots=True)
+class SwapPlan:
+    """What a swap would do."""
+
+    collection: str
+    model_before: str
+    model_after: str
+    from_files: bool
+    """Whether the chunker changed, so that files are read and cut again."""
+    documents: int
+    chunks: int
+    tokens: int
+    """Tokens to embed, those of cached vectors left out."""
+    cached: int
+    """Chunks whose vectors the cache holds."""
+    price_usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class SwapReport:
+    """What a swap did."""
+
+    collection: str
+    live: str
+    previous: str
+    documents: int
+    chunks: int
+    embedded: int
+    tokens: int
+    overlap_at_10: float | None
+    """Mean share of the top 10 that both generations agree on, over sampled queries; 0 to 1.
+    None where the old model is not to be had."""
+
+
+def plan_swap(settings: Settings) -> SwapPlan:
+    """What `swap` would do with these settings; nothing is changed.
+
+    Raises:
+        CollectionNotFound: there is no such collection.
+        CollectionError: the settings are those that built it.
+    """
+    with assembly.open_store(settings) as store:
+        swap_ = _Swap(store, settings)
+        documents = chunks = tokens = cached = 0
+        for batch in batches(swap_.prepared(), most_chunks=settings.ingestion.commit_chunks):
+            texts = {c.embedded_text: c.token_count for one in batch.prepared for c in one.chunks}
+            known = swap_.known(list(texts))
+            documents += len(batch.prepared)
+            chunks += batch.chunk_count
+            cached += len(known)
+            tokens += sum(count for text, count in texts.items() if text not in known)
+        row = find_row(settings.embedding.model)
+        price = row.price_usd_per_million_tokens if row else 0.0
+        return SwapPlan(
+            collection=settings.collection,
+            model_before=swap_.built.embedding.model,
+            model_after=swap_.wanted.embedding.model,
+            from_files=swap_.from_files,
+            documents=documents,
+            chunks=chunks,
+            tokens=tokens,
+            cached=cached,
+            price_usd=tokens * price / 1e6,
+        )
+
+
+def swap(settings: Settings, *, progress: Progress | None = None) -> SwapReport:
+    """Rebuild a collection as the settings say, beside the live one, and switch to it.
+
+    Readers are served by the old generation until the switch and by the new one from their
+    next query on. The old generation is kept: see `rollback` and `prune`.
+
+    Raises:
+        CollectionLocked: another process is writing.
+        CollectionError: the settings are those that built it, or a file is not at hand.
+        EmbeddingError: text could not be embedded; the next swap goes on from there.
+    """
+    with assembly.open_writing_store(settings) as store:
+        return _Swap(store, settings).run(progress)
+
+
+def rollback(settings: Settings) -> CollectionState:
+    """Switch back to the generation that was live before the last swap.
+
+    Raises:
+        CollectionError: there is none.
+    """
+    with assembly.open_writing_store(settings) as store:
+        state = store.state(settings.collection)
+        if state.previous is None:
+            raise CollectionError(
+                f"Collection {state.name!r} has no earlier generation to go back to."
+            )
+        return store.save(state.next(live=state.previous, previous=state.live))
+
+
+def prune(settings: Settings) -> list[str]:
+    """Delete every generation that is not live: their names. There is no way back after it."""
+    with assembly.open_writing_store(settings) as store:
+        state = store.state(settings.collection)
+        gone = [name for name in store.generations(state) if name != state.live]
+        store.save(replace(state, previous=None))
+        for name in gone:
+            store.drop_generation(name)
+        return gone
+
+
+class _Swap:
+    """One swap: the live generation, and how the new one is to be built."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store = store
+        self._settings = settings
+        self.state = store.state(settings.collection)
+        self._live = store.physical(self.state.live)
+        self._embedder: Embedder = assembly.open_configured_embedder(settings)
+        self._chunker: Chunker = assembly.open_chunker(settings, self._embedder)
+        self._cache: VectorCache | None = assembly.open_cache(settings)
+        self.built: Fingerprint = self._live.fingerprint
+        self.wanted = assembly.fingerprint(self._embedder, self._chunker)
+        if self.built == self.wanted:
+            raise CollectionError(
+                f"Collection {self.state.name!r} was built with these settings already: there is "
+                "nothing to swap. Name the new model's config: --config configs/NAME.toml."
+            )
+        self.from_files = self.built.chunking != self.wanted.chunking
+
+    def known(self, texts: list[str]) -> set[str]:
+        """The texts whose vectors the cache holds."""
+        return set(self._cache.get_many(self.wanted.embedding, texts)) if self._cache else set()
+
+    def prepared(self) -> Iterator[Prepared]:
+        """Every document of the live generation, cut as the new one is to be."""
+        if not self.from_files:
+            options = ChunkingOptions(**assembly.values(self._settings.chunking))
+            yield from from_stored_text(self._live, options, self._embedder)
+            return
+        with assembly.open_loader(self._settings) as loader:
+            yield from from_files(
+                self._live, self.state.roots, loader=loader, chunker=self._chunker
+            )
+
+    def run(self, progress: Progress | None) -> SwapReport:
+        """Build, check, compare, switch."""
+        state = self._store.save(replace(self.state, run=Run.now()))
+        name = self._target(state)
+        target = self._store.physical(name)
+        totals, documents = self._build(target, progress)
+        chunks = _check(self._live, target, documents)
+        agreed = self._overlap(target)
+        self._store.save(state.next(live=name, previous=state.live, run=None))
+        return SwapReport(
+            collection=state.name,
+            live=name,
+            previous=state.live,
+            documents=documents,
+            chunks=chunks,
+            embedded=totals.embedded,
+            tokens=totals.tokens,
+            overlap_at_10=agreed,
+        )
+
+    def _overlap(self, target: PhysicalCollection) -> float | None:
+        """How alike both generations answer; None where the old model is not to be had."""
+        try:
+            old = assembly.open_collection_embedder(
+                self._settings, self.built.embedding, follow=True
+            )
+            sides = (self._live, old), (target, self._embedder)
+            return overlap(*sides, by_chunk=not self.from_files)
+        except (EmbeddingError, SettingsError, MissingDependencyError):
+            return None
+
+    def _target(self, state: CollectionState) -> str:
+        """The generation to build: one that a stopped swap began, or a new one."""
+        for name in self._store.generations(state):
+            if name not in (state.live, state.previous):
+                if self._store.physical(name).fingerprint == self.wanted:
+                    return name
+                self._store.drop_generation(name)
+        return self._store.add_generation(state, self.wanted)
+
+    def _build(self, target: PhysicalCollection, progress: Progress | None) -> tuple[Totals, int]:
+        totals, done = Totals(), 0
+        embedder = checked_embedder(self._embedder, target, self._cache)
+        total = sum(1 for _ in self._live.manifest())
+        sources: set[str] = set()
+        with prefetched(self.prepared(), ahead=_AHEAD) as prepared:
+            for batch in batches(prepared, most_chunks=self._settings.ingestion.commit_chunks):
+                embed_batch(batch, target, embedder, self._cache)
+                batch.write(target, dimension=self.wanted.embedding.dimension)
+                totals.add(batch.totals)
+                done += len(batch.prepared)
+                sources.update(one.file.source for one in batch.prepared)
+                if progress is not None:
+                    progress(
+                        IngestProgress(
+                            files_done=done,
+                            files_total=total,
+                            chunks_done=totals.embedded + totals.reused,
+                            tokens_done=totals.tokens,
+                            source=batch.prepared[-1].file.source,
+                        )
+                    )
+        gone = [one.source for one in target.manifest() if one.source not in sources]
+        stored = target.stored_chunks(gone)
+        target.delete_chunks([chunk_id for chunks in stored.values() for chunk_id in chunks])
+        target.delete_documents(gone)
+        return totals, done
+
+
+def _check(live: PhysicalCollection, target: PhysicalCollection, documents: int) -> int:
+    """See that the new generation holds what it should, vectors included: its chunks.
+
+    Raises:
+        CollectionDamaged: it does not; nothing was switched.
+    """
+    expected = sum(record.chunk_count for record in target.manifest())
+    reachable = sum(len(page.ids) for page in target.chunk_pages(with_vectors=True))
+    known = {record.source: record.content_hash for record in live.manifest()}
+    copied = {record.source: record.content_hash for record in target.manifest()}
+    if expected != reachable or known != copied or documents != len(known):
+        raise CollectionDamaged(
+            f"The new generation {target.name} holds {reachable} chunks of {len(copied)} "
+            f"documents, not {expected} of {len(known)}. The live one was left as it is; "
+            "run the swap again."
+        )
+    return reachable

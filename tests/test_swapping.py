@@ -1,0 +1,183 @@
+"""Another model for a live collection: built beside it, switched at once, taken back at once."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from retriever import assembly
+from retriever.collection.physical import PhysicalCollection
+from retriever.errors import CollectionError, FingerprintMismatch
+from retriever.ingestion import ingest
+from retriever.retrieval import Retriever
+from retriever.settings import Settings
+from retriever.swapping import plan_swap, prune, rollback, swap
+from retriever.testing import HashingEmbedder
+
+MakeSettings = Callable[..., Settings]
+OTHER = {"embedding.model": "other", "embedding.dimension": 128}
+
+
+@pytest.fixture
+def built(settings: Settings, corpus: Path) -> Settings:
+    ingest(corpus, settings)
+    return settings
+
+
+def contents(settings: Settings) -> tuple[object, ...]:
+    """Texts, metadata and vectors of the live generation, by id."""
+    with assembly.open_store(settings) as store:
+        data = store.physical(store.state(settings.collection).live)
+        rows = {
+            chunk_id: (text, row, vector.tolist())
+            for page in data.chunk_pages(with_vectors=True)
+            for chunk_id, text, row, vector in zip(
+                page.ids, page.texts, page.rows, page.vectors, strict=True
+            )
+        }
+        records = {one.source: (one.content_hash, one.chunk_count) for one in data.manifest()}
+        return rows, records, data.fingerprint
+
+
+def test_a_swapped_collection_equals_one_that_was_built_with_the_new_model(
+    built: Settings, make_settings: MakeSettings, corpus: Path
+) -> None:
+    report = swap(make_settings(**OTHER))
+    ingest(corpus, make_settings(collection="clean", **OTHER))
+    swapped, clean = contents(built), contents(make_settings(collection="clean"))
+    assert swapped == clean
+    assert (report.live, report.previous) == ("docs.2", "docs.1")
+    assert report.documents == 3
+    assert report.overlap_at_10 is not None
+    assert 0.5 < report.overlap_at_10 <= 1.0
+
+
+def test_another_chunk_size_is_cut_from_the_files(
+    built: Settings, make_settings: MakeSettings, corpus: Path
+) -> None:
+    smaller = make_settings(**{"chunking.tokens": 30})
+    assert plan_swap(smaller).from_files
+    swap(smaller)
+    ingest(corpus, make_settings(collection="clean", **{"chunking.tokens": 30}))
+    assert contents(built) == contents(make_settings(collection="clean"))
+
+
+def test_a_file_that_changed_since_cannot_be_cut_anew(
+    built: Settings, make_settings: MakeSettings, corpus: Path
+) -> None:
+    before = contents(built)
+    (corpus / "pump.md").write_text("Something else.", encoding="utf-8")
+    with pytest.raises(CollectionError, match=r"pump\.md cannot be cut anew"):
+        swap(make_settings(**{"chunking.tokens": 30}))
+    assert contents(built) == before
+
+
+def test_the_plan_counts_what_the_swap_will_embed(
+    built: Settings, make_settings: MakeSettings
+) -> None:
+    settings = make_settings(**OTHER)
+    plan = plan_swap(settings)
+    assert (plan.model_before, plan.model_after, plan.documents) == ("hashing", "other", 3)
+    assert not plan.from_files
+    report = swap(settings)
+    assert (report.chunks, report.embedded, report.tokens) == (
+        plan.chunks,
+        plan.chunks,
+        plan.tokens,
+    )
+
+
+def test_a_reader_follows_a_swap_and_a_rollback_with_the_right_model(
+    built: Settings, make_settings: MakeSettings
+) -> None:
+    with Retriever.open(built) as retriever:
+        before = retriever.retrieve("hold the red button")
+        swap(make_settings(**OTHER))
+        after = retriever.retrieve("hold the red button")
+        assert [one.source for one in after][:1] == [one.source for one in before][:1]
+        assert [one.score for one in after] != [one.score for one in before]
+        rollback(built)
+        assert retriever.retrieve("hold the red button") == before
+
+
+def test_after_a_swap_the_old_settings_cannot_ingest(
+    built: Settings, make_settings: MakeSettings, corpus: Path
+) -> None:
+    swap(make_settings(**OTHER))
+    with pytest.raises(FingerprintMismatch):
+        ingest(corpus, built)
+    assert ingest(corpus, make_settings(**OTHER)).unchanged == 3
+
+
+def test_pruning_leaves_the_live_generation_and_no_way_back(
+    built: Settings, make_settings: MakeSettings
+) -> None:
+    swap(make_settings(**OTHER))
+    live = contents(built)
+    assert prune(built) == ["docs.1"]
+    assert contents(built) == live
+    with pytest.raises(CollectionError, match="no earlier generation"):
+        rollback(built)
+
+
+def test_a_swap_to_the_same_settings_is_refused(built: Settings) -> None:
+    with pytest.raises(CollectionError, match="nothing to swap"):
+        swap(built)
+
+
+@pytest.mark.parametrize("step", ["put_chunks", "put_documents", "set_canary"])
+def test_a_swap_that_dies_leaves_the_live_collection_and_is_taken_up_by_the_next(
+    built: Settings, make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def die(*_: object, **__: object) -> None:
+        raise Killed
+
+    before = contents(built)
+    settings = make_settings(**OTHER)
+    monkeypatch.setattr(PhysicalCollection, step, die)
+    with pytest.raises(Killed):
+        swap(settings)
+    monkeypatch.undo()
+    assert contents(built) == before
+    calls: list[int] = []
+    original = HashingEmbedder.embed_chunks
+
+    def counting(self: HashingEmbedder, texts: list[str]) -> object:
+        calls.append(len(texts))
+        return original(self, texts)
+
+    monkeypatch.setattr(HashingEmbedder, "embed_chunks", counting)
+    report = swap(settings)
+    assert report.live == "docs.2"
+    if step != "set_canary":
+        assert report.embedded == 0
+    assert ingest_is_clean(settings)
+
+
+def ingest_is_clean(settings: Settings) -> bool:
+    with assembly.open_store(settings) as store:
+        state = store.state(settings.collection)
+        return state.run is None and store.generations(state) == ["docs.1", "docs.2"]
+
+
+def test_documents_that_changed_between_a_dead_swap_and_the_next_are_in_step(
+    built: Settings, make_settings: MakeSettings, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = make_settings(**OTHER)
+
+    def die(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("retriever.swapping.overlap", die)
+    with pytest.raises(KeyboardInterrupt):
+        swap(settings)
+    monkeypatch.undo()
+    (corpus / "notes.txt").unlink()
+    (corpus / "pump.md").write_text("# Pump\n\nIt is gone.\n", encoding="utf-8")
+    ingest(corpus, built)
+    swap(settings)
+    ingest(corpus, make_settings(collection="clean", **OTHER))
+    assert contents(built) == contents(make_settings(collection="clean"))
