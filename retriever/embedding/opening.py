@@ -3,11 +3,12 @@
 import importlib
 from collections.abc import Callable
 
+from retriever.embedding.catalogue import find_row
 from retriever.embedding.options import EmbedderOptions
 from retriever.errors import EmbeddingRejected, SettingsError
 from retriever.protocols import Embedder
 
-BACKENDS = ("auto", "sentence-transformers", "transformers")
+BACKENDS = ("auto", "sentence-transformers", "transformers", "openai", "cohere")
 MEMBERS = ("fingerprint", "count_tokens", "embed_chunks", "embed_query")
 
 
@@ -26,7 +27,23 @@ def open_embedder(options: EmbedderOptions) -> Embedder:
             f"embedding.backend is {options.backend!r}. It is one of {', '.join(BACKENDS)}, "
             "or package.module:Class of your own."
         )
+    backend = _backend(options)
+    if backend == "openai":
+        from retriever.embedding.openai import open_openai
+
+        return open_openai(options)
+    if backend == "cohere":
+        from retriever.embedding.cohere import open_cohere
+
+        return open_cohere(options)
     return _open_local(options)
+
+
+def _backend(options: EmbedderOptions) -> str:
+    row = find_row(options.model)
+    if options.backend != "auto" or row is None:
+        return options.backend
+    return row.backend
 
 
 def _open_local(options: EmbedderOptions) -> Embedder:

@@ -1,0 +1,163 @@
+"""Cohere's embedding models, which are told which side a text is on."""
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from retriever.embedding.catalogue import find_row
+from retriever.embedding.openai import LONGEST_QUOTE, TRANSIENT_STATUS, retry_after_s
+from retriever.embedding.options import EmbedderOptions
+from retriever.embedding.provider_tokens import open_counter
+from retriever.embedding.remote import Answer, Budget, Limits, RemoteEmbedder, Side
+from retriever.errors import (
+    EmbeddingError,
+    EmbeddingRejected,
+    EmbeddingUnavailable,
+    MissingDependencyError,
+    SettingsError,
+)
+from retriever.records import EmbeddingFingerprint
+
+LIMITS = Limits(texts=96, tokens=1_000_000)
+"""Cohere takes 96 texts in one call (its API reference); it names no limit of tokens."""
+
+INPUT_TYPES = {"query": "search_query", "chunk": "search_document"}
+
+
+def open_cohere(options: EmbedderOptions) -> RemoteEmbedder:
+    """An embedder for one of Cohere's models; no call is made.
+
+    Raises:
+        SettingsError: no key, another dimension than the model's, or an unknown model whose
+            dimension and window are not set.
+    """
+    row = find_row(options.model)
+    dimension = options.dimension or (row.dimension if row else None)
+    window = options.window_tokens or (row.window_tokens if row else None)
+    if dimension is None or window is None:
+        raise SettingsError(
+            f"The catalogue does not know {options.model!r}. Set embedding.dimension and "
+            "embedding.window_tokens to what Cohere says of it."
+        )
+    if row is not None and dimension != row.dimension:
+        raise SettingsError(
+            f"embedding.dimension is {dimension}, but {row.name} always gives {row.dimension}. "
+            "Leave it unset."
+        )
+    fingerprint = EmbeddingFingerprint(
+        backend="cohere",
+        model=row.name if row else options.model,
+        revision=options.revision or "-",
+        dimension=dimension,
+        window_tokens=window,
+        pooling="provider",
+        query_prefix=options.query_prefix or "",
+        chunk_prefix=options.chunk_prefix or "",
+    )
+    count, _ = open_counter(options, reads_cl100k=False)
+    return RemoteEmbedder(
+        CohereProvider(options, fingerprint.model),
+        fingerprint,
+        options,
+        limits=LIMITS,
+        count=count,
+        budget=Budget(options.budget_usd, row.price_usd_per_million_tokens if row else 0.0),
+    )
+
+
+class CohereProvider:
+    """Calls to `/v2/embed` through the official client, whose own retries are off."""
+
+    def __init__(self, options: EmbedderOptions, model: str) -> None:
+        """Keep what the client needs; it is imported by the first call.
+
+        Raises:
+            SettingsError: there is no key.
+        """
+        if options.api_key is None:
+            raise SettingsError(f"{model} needs a key: set CO_API_KEY, or embedding.api_key.")
+        self._options = options
+        self._model = model
+        self._key = options.api_key
+        self._client: Any = None
+        self._lock = threading.Lock()
+
+    def call(self, texts: Sequence[str], side: Side) -> Answer:
+        """One request.
+
+        Raises:
+            EmbeddingError: see `Provider.call`.
+        """
+        client = self._connect()
+        import httpx
+        from cohere.core.api_error import ApiError
+
+        try:
+            response = client.embed(
+                model=self._model,
+                texts=list(texts),
+                input_type=INPUT_TYPES[side],
+                embedding_types=["float"],
+                # Beyond the window, an error rather than a cut.
+                truncate="NONE",
+                request_options={"max_retries": 0},
+            )
+            return _read(response, len(texts))
+        except ApiError as error:
+            raise self._refusal(error) from self._without_key(error)
+        except httpx.HTTPError as error:
+            raise EmbeddingUnavailable(
+                f"The connection to Cohere failed ({type(error).__name__}). Check the network "
+                "and embedding.timeout_s, and try again."
+            ) from error
+        except (ValueError, TypeError, AttributeError) as error:
+            raise EmbeddingUnavailable(
+                f"Cohere's answer could not be read ({self._masked(str(error))}). Try again."
+            ) from self._without_key(error)
+
+    def _connect(self) -> Any:
+        try:
+            import cohere
+        except ImportError as error:
+            raise MissingDependencyError("cohere", "cohere", "Embedding with Cohere") from error
+        with self._lock:
+            if self._client is None:
+                self._client = cohere.ClientV2(
+                    api_key=self._key.get_secret_value(),
+                    base_url=self._options.base_url,
+                    timeout=self._options.timeout_s,
+                    log_warning_experimental_features=False,
+                )
+        return self._client
+
+    def _refusal(self, error: Any) -> EmbeddingError:
+        status = error.status_code or 0
+        answer = f"Cohere answered {status} for {self._model}: {self._masked(str(error.body))}"
+        if status in TRANSIENT_STATUS or status >= 500 or status == 0:
+            headers = {key.lower(): value for key, value in (error.headers or {}).items()}
+            return EmbeddingUnavailable(
+                f"{answer}. Try again later.", retry_after_s=retry_after_s(headers)
+            )
+        advice = "Check the key: CO_API_KEY or embedding.api_key" if status == 401 else "Check it"
+        return EmbeddingRejected(f"{answer}. {advice}.")
+
+    def _masked(self, text: str) -> str:
+        return text.replace(self._key.get_secret_value(), "**********")[:LONGEST_QUOTE]
+
+    def _without_key(self, error: Exception) -> Exception | None:
+        return None if self._key.get_secret_value() in f"{error!r} {error}" else error
+
+
+def _read(response: Any, count: int) -> Answer:
+    """The vectors of an answer, which come in the order of the texts.
+
+    Raises:
+        ValueError: there are not as many vectors as texts, or they differ in width.
+    """
+    vectors = np.asarray(response.embeddings.float_, dtype=np.float32)
+    if vectors.ndim != 2 or len(vectors) != count:
+        raise ValueError(f"an array of shape {vectors.shape} for {count} texts")
+    billed = getattr(getattr(response, "meta", None), "billed_units", None)
+    return Answer(vectors, int(getattr(billed, "input_tokens", 0) or 0))

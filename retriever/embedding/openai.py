@@ -1,0 +1,276 @@
+"""OpenAI's embedding models, and every server that speaks its protocol."""
+
+import base64
+import email.utils
+import math
+import re
+import threading
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retriever.embedding.catalogue import ModelRow, find_row
+from retriever.embedding.options import EmbedderOptions
+from retriever.embedding.provider_tokens import open_counter
+from retriever.embedding.remote import Answer, Budget, Limits, RemoteEmbedder, Side, TooLargeError
+from retriever.errors import (
+    EmbeddingError,
+    EmbeddingRejected,
+    EmbeddingUnavailable,
+    MissingDependencyError,
+    SettingsError,
+)
+from retriever.records import EmbeddingFingerprint
+
+LIMITS = Limits(texts=2048, tokens=300_000)
+"""OpenAI's limits for one call, from the docstring of its official client."""
+
+TRANSIENT_STATUS = frozenset({408, 409, 425, 429})
+"""With every status from 500 on: what may pass when it is tried again."""
+
+_ABOUT_SIZE = re.compile(
+    r"context.?length|maximum|max_tokens|too (?:large|long|many)|exceed|reduce", re.IGNORECASE
+)
+_NO_MONEY = "insufficient_quota"
+_ADVICE = {
+    401: "Check the key: OPENAI_API_KEY or embedding.api_key.",
+    403: "The key may not use this model: check its permissions.",
+    404: "Check embedding.model and embedding.base_url.",
+}
+LONGEST_QUOTE = 300
+"""Characters of a server's message that are passed on."""
+
+
+def open_openai(options: EmbedderOptions) -> RemoteEmbedder:
+    """An embedder for a model behind OpenAI's protocol; no call is made.
+
+    Raises:
+        SettingsError: no key, or dimension and window of an unknown model are not set.
+        MissingDependencyError: the openai package is not installed.
+    """
+    row = find_row(options.model)
+    own = row is not None and row.backend == "openai"
+    fingerprint = _fingerprint(options, row)
+    count, exact = open_counter(options, reads_cl100k=own)
+    if own and not exact:
+        warnings.warn(
+            "Tokens for OpenAI are counted as an upper bound, about twice too high, so chunks "
+            "become smaller than chunking.tokens says. For exact counts: pip install tiktoken, "
+            "and once: python -c \"import tiktoken; tiktoken.get_encoding('cl100k_base')\"",
+            UserWarning,
+            stacklevel=2,
+        )
+    return RemoteEmbedder(
+        OpenAIProvider(options, row, fingerprint.dimension),
+        fingerprint,
+        options,
+        limits=LIMITS,
+        count=count,
+        budget=_budget(options, row),
+    )
+
+
+def _budget(options: EmbedderOptions, row: ModelRow | None) -> Budget:
+    price = row.price_usd_per_million_tokens if row else 0.0
+    if options.budget_usd is not None and not price and options.base_url is None:
+        raise SettingsError(
+            f"The price of {options.model} is not known, so embedding.budget_usd cannot be kept. "
+            "Leave it unset, or name a model of the catalogue."
+        )
+    return Budget(options.budget_usd, price)
+
+
+def _fingerprint(options: EmbedderOptions, row: ModelRow | None) -> EmbeddingFingerprint:
+    dimension = options.dimension or (row.dimension if row else None)
+    window = options.window_tokens or (row.window_tokens if row else None)
+    if dimension is None or window is None:
+        raise SettingsError(
+            f"The catalogue does not know {options.model!r}. Set embedding.dimension and "
+            "embedding.window_tokens to what the server's model gives and reads."
+        )
+    if row is not None and dimension != row.dimension and not row.matryoshka:
+        raise SettingsError(
+            f"embedding.dimension is {dimension}, but {row.name} always gives {row.dimension}. "
+            "Leave it unset."
+        )
+    return EmbeddingFingerprint(
+        backend="openai",
+        model=row.name if row else options.model,
+        revision=options.revision or "-",
+        dimension=dimension,
+        window_tokens=window,
+        pooling="provider",
+        query_prefix=_chosen(options.query_prefix, row.query_prefix if row else ""),
+        chunk_prefix=_chosen(options.chunk_prefix, row.chunk_prefix if row else ""),
+    )
+
+
+def _chosen(setting: str | None, default: str) -> str:
+    return default if setting is None else setting
+
+
+class OpenAIProvider:
+    """Calls to `/embeddings` through the official client, whose own retries are off."""
+
+    def __init__(self, options: EmbedderOptions, row: ModelRow | None, dimension: int) -> None:
+        """Keep what the client needs; it is imported by the first call.
+
+        Raises:
+            SettingsError: there is no key, and no other server that might need none.
+        """
+        if options.api_key is None and options.base_url is None:
+            raise SettingsError(
+                f"{options.model} needs a key: set OPENAI_API_KEY, or embedding.api_key. "
+                "For a server of your own, set embedding.base_url."
+            )
+        self._options = options
+        self._model = row.name if row and row.backend == "openai" else options.model
+        shortened = row is not None and row.matryoshka and dimension != row.dimension
+        self._dimensions = dimension if shortened else None
+        self._encoding = "base64"
+        self._client: Any = None
+        self._lock = threading.Lock()
+
+    def call(self, texts: Sequence[str], side: Side) -> Answer:
+        """One request; this protocol knows no sides.
+
+        Raises:
+            EmbeddingError: see `Provider.call`.
+        """
+        client, openai = self._connect()
+        extra = {} if self._dimensions is None else {"dimensions": self._dimensions}
+        try:
+            # Asked for by name, the client leaves base64 as it came, and it is checked here.
+            response = client.embeddings.create(
+                model=self._model, input=list(texts), encoding_format=self._encoding, **extra
+            )
+            return _read(response, len(texts))
+        except (openai.OpenAIError, ValueError, TypeError, AttributeError) as error:
+            if self._encoding == "base64" and _about_encoding(error):
+                self._encoding = "float"
+                return self.call(texts, side)
+            raise self._explained(error, openai) from self._without_key(error)
+
+    def _connect(self) -> tuple[Any, Any]:
+        try:
+            import openai
+        except ImportError as error:
+            raise MissingDependencyError("openai", "openai", "Embedding with OpenAI") from error
+        with self._lock:
+            if self._client is None:
+                key = self._options.api_key
+                self._client = openai.OpenAI(
+                    api_key=key.get_secret_value() if key else "none",
+                    base_url=self._options.base_url,
+                    timeout=self._options.timeout_s,
+                    max_retries=0,
+                )
+        return self._client, openai
+
+    def _explained(self, error: Exception, openai: Any) -> EmbeddingError:
+        """Our error for one of the client's."""
+        if isinstance(error, openai.APITimeoutError):
+            limit = f"{self._options.timeout_s:g} s"
+            return EmbeddingUnavailable(
+                f"{self._server} did not answer within {limit}. Try again, or raise "
+                "embedding.timeout_s."
+            )
+        if isinstance(error, openai.APIStatusError):
+            return self._refusal(error)
+        if isinstance(error, openai.APIConnectionError):
+            reason = type(error.__cause__ or error).__name__
+            return EmbeddingUnavailable(
+                f"The connection to {self._server} failed ({reason}). Check the network and "
+                "embedding.base_url, and try again."
+            )
+        # A body that was cut short, or is no answer at all: the next one may be whole.
+        return EmbeddingUnavailable(
+            f"The answer of {self._server} could not be read ({self._masked(str(error))}). "
+            "Try again, or check that embedding.base_url speaks OpenAI's protocol."
+        )
+
+    def _refusal(self, error: Any) -> EmbeddingError:
+        status, said = error.status_code, self._masked(str(error.message))
+        answer = f"{self._server} answered {status} for {self._options.model}: {said}"
+        no_money = _NO_MONEY in (error.code, error.type)
+        if (status in TRANSIENT_STATUS or status >= 500) and not no_money:
+            return EmbeddingUnavailable(
+                f"{answer} Try again later.", retry_after_s=retry_after_s(error.response.headers)
+            )
+        if status == 413 or (status == 400 and _ABOUT_SIZE.search(said)):
+            return TooLargeError(f"{answer} Make smaller chunks (chunking.tokens).")
+        advice = _ADVICE.get(status, "Check the model's name and the settings of embedding.")
+        return EmbeddingRejected(
+            f"{answer} {'Check the plan and billing.' if no_money else advice}"
+        )
+
+    @property
+    def _server(self) -> str:
+        return _without_credentials(self._options.base_url) if self._options.base_url else "OpenAI"
+
+    def _masked(self, text: str) -> str:
+        """The first words of what the server said, without the key should it be in there."""
+        key = self._options.api_key
+        if key and key.get_secret_value():
+            text = text.replace(key.get_secret_value(), "**********")
+        return text[:LONGEST_QUOTE]
+
+    def _without_key(self, error: Exception) -> Exception | None:
+        """The client's error as the cause, unless its text would show the key."""
+        key = self._options.api_key
+        shown = f"{error!r} {error}"
+        return None if key and key.get_secret_value() in shown else error
+
+
+def _without_credentials(url: str) -> str:
+    return re.sub(r"//[^/@]*@", "//", url)
+
+
+def _about_encoding(error: Exception) -> bool:
+    said = str(error).lower()
+    return getattr(error, "status_code", 0) in (400, 422) and (
+        "encoding_format" in said or "base64" in said
+    )
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """The pause that a provider asks for, in seconds; a date is counted from now."""
+    for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        value = headers.get(name)
+        if value is None:
+            continue
+        try:
+            seconds = float(value) * unit_s
+        except ValueError:
+            parsed = email.utils.parsedate_tz(value)
+            seconds = email.utils.mktime_tz(parsed) - time.time() if parsed else math.nan
+        if math.isfinite(seconds) and seconds >= 0:
+            return seconds
+    return None
+
+
+def _read(response: Any, count: int) -> Answer:
+    """The vectors of an answer, put in the order of the texts by their index.
+
+    Raises:
+        ValueError: vectors are missing, doubled, of several widths, or no vectors.
+    """
+    by_index = {int(item.index): _vector(item.embedding) for item in response.data}
+    if len(response.data) != count or set(by_index) != set(range(count)):
+        raise ValueError(f"{len(response.data)} vectors for {count} texts")
+    usage = getattr(response, "usage", None)
+    tokens = getattr(usage, "total_tokens", 0) if usage else 0
+    return Answer(np.stack([by_index[i] for i in range(count)]), int(tokens or 0))
+
+
+def _vector(embedding: object) -> NDArray[np.float32]:
+    if isinstance(embedding, str):
+        return np.frombuffer(base64.b64decode(embedding, validate=True), dtype="<f4")
+    vector = np.asarray(embedding, dtype=np.float32)
+    if vector.ndim != 1:
+        raise ValueError("an embedding that is no list of numbers")
+    return vector
