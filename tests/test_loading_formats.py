@@ -274,9 +274,9 @@ def test_slides_are_pages_in_the_order_of_the_show() -> None:
         sample.slide("One", ["S", "ome te", "xt"]), sample.slide("Two", ["More"], ["Last"])
     )
     content = read(data, "a.pptx")
-    assert content.text == "## One\n\nSome text\n\n## Two\n\nMore\n\nLast"
+    assert content.text == "## One\n\nSome text\n\n## Two\n\n- More\n- Last"
     assert [(page.number, content.text[page.start : page.end]) for page in content.pages] == [
-        (1, "## One\n\nSome text"), (2, "## Two\n\nMore\n\nLast"),
+        (1, "## One\n\nSome text"), (2, "## Two\n\n- More\n- Last"),
     ]  # fmt: skip
 
 

@@ -4,9 +4,9 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, cast
 
-from pathspec import GitIgnoreSpec, RegexPattern
+from pathspec import GitIgnoreSpec
 
 from retriever.loading.decoding import storable
 
@@ -28,9 +28,9 @@ class Patterns:
             (usable if _is_usable(line) else self.refused).append(line)
         spec = GitIgnoreSpec.from_lines(usable)
         self._rules = [
-            (pattern.regex, pattern.include)
+            (cast("re.Pattern[str]", pattern.regex), pattern.include)
             for pattern in reversed(list(spec.patterns))
-            if isinstance(pattern, RegexPattern) and pattern.include is not None
+            if pattern.include is not None  # as it is for comments and empty lines
         ]
 
     def __bool__(self) -> bool:

@@ -10,9 +10,11 @@ from retriever.loading.slides import Slide, to_content
 from retriever.loading.tables import grid
 
 _NAMESPACE = "{urn:oasis:names:tc:opendocument:xmlns:%s:1.0}"
-_TEXT, _TABLE, _DRAW, _SHOW = (
-    _NAMESPACE % name for name in ("text", "table", "drawing", "presentation")
+_TEXT, _TABLE, _DRAW, _SHOW, _STYLE = (
+    _NAMESPACE % name for name in ("text", "table", "drawing", "presentation", "style")
 )
+_PARAGRAPHS = (f"{_TEXT}p", f"{_TEXT}h")
+_MAX_LEVEL = 9
 _DC = "{http://purl.org/dc/elements/1.1/}"
 _MAX_REPEATED = 50
 _MAX_SPACES = 20
@@ -26,7 +28,14 @@ def read(file: FileBytes, options: LoadingOptions) -> Content:
         LoadingError: the file is damaged or unpacks to too much.
     """
     parts = Parts(file, options)
-    slides = [_slide(page) for page in parts.tree("content.xml").iter(f"{_DRAW}page")]
+    root = parts.tree("content.xml")
+    numbered = frozenset(
+        style.get(f"{_STYLE}name", "")
+        for style in root.iter(f"{_TEXT}list-style")
+        if (level := style.find(f"{_TEXT}list-level-style-number")) is not None
+        and level.get(f"{_STYLE}num-format")
+    )
+    slides = [_Page(numbered).read(page) for page in root.iter(f"{_DRAW}page")]
     if not slides:
         raise LoadingError("no text: a presentation without slides")
     title = author = ""
@@ -39,53 +48,60 @@ def read(file: FileBytes, options: LoadingOptions) -> Content:
     return to_content(slides, file.format, title=title, author=author)
 
 
-def _slide(page: Any) -> Slide:
-    titles: list[str] = []
-    blocks: list[str] = []
-    notes: list[str] = []
-    for shape in page:
-        kind = shape.get(f"{_SHOW}class", "")
-        if shape.tag == f"{_SHOW}notes":
-            notes += [block for block in _blocks(shape) if block.strip()]
-        elif kind == "title":
-            titles += [block for block in _blocks(shape) if block.strip()]
-        elif kind not in _REPEATED:
-            blocks += _blocks(shape)
-    if notes:
-        blocks.append("Notes: " + "\n\n".join(notes))
-    return Slide(" ".join(titles), blocks)
+class _Page:
+    """Reads one slide."""
 
+    def __init__(self, numbered: frozenset[str]) -> None:
+        self._numbered = numbered
+        """Names of the list styles that count."""
 
-def _blocks(element: Any) -> Iterator[str]:
-    """Paragraphs, lists and tables within an element, in their order."""
-    tag = element.tag
-    if tag in {f"{_TEXT}p", f"{_TEXT}h"}:
-        yield _inline(element)
-    elif tag == f"{_TEXT}list":
-        yield "\n".join(_items(element, 0))
-    elif tag == f"{_TABLE}table":
-        yield grid([list(_cells(row)) for row in element.iter(f"{_TABLE}table-row")])
-    elif tag != f"{_DRAW}image":
-        for child in element:
-            yield from _blocks(child)
+    def read(self, page: Any) -> Slide:
+        """The slide's titles, then its shapes in the order of the file, then its notes."""
+        titles: list[str] = []
+        blocks: list[str] = []
+        notes: list[str] = []
+        for shape in page:
+            kind = shape.get(f"{_SHOW}class", "")
+            if shape.tag == f"{_SHOW}notes":
+                notes += [block for block in self._blocks(shape) if block.strip()]
+            elif kind == "title":
+                titles += [block for block in self._blocks(shape) if block.strip()]
+            elif kind not in _REPEATED:
+                blocks += self._blocks(shape)
+        if notes:
+            blocks.append("Notes: " + "\n\n".join(notes))
+        return Slide(" ".join(titles), blocks)
 
+    def _blocks(self, element: Any) -> Iterator[str]:
+        """Paragraphs, lists and tables within an element, in their order."""
+        tag = element.tag
+        if tag in _PARAGRAPHS:
+            yield _inline(element)
+        elif tag == f"{_TEXT}list":
+            yield "\n".join(self._items(element, 0))
+        elif tag == f"{_TABLE}table":
+            yield grid([list(_cells(row)) for row in element.iter(f"{_TABLE}table-row")])
+        elif tag != f"{_DRAW}image":
+            for child in element:
+                yield from self._blocks(child)
 
-def _items(element: Any, level: int) -> Iterator[str]:
-    for item in element:
-        for child in item:
-            if child.tag == f"{_TEXT}list":
-                yield from _items(child, level + 1)
-            elif text := " ".join(_inline(child).split()):
-                yield f"{'  ' * min(level, 9)}- {text}"
+    def _items(self, element: Any, level: int) -> Iterator[str]:
+        is_numbered = element.get(f"{_TEXT}style-name", "") in self._numbered and level == 0
+        for number, item in enumerate(element, 1):
+            for child in item:
+                if child.tag == f"{_TEXT}list":
+                    yield from self._items(child, level + 1)
+                elif text := " ".join(_inline(child).split()):
+                    mark = f"{number}." if is_numbered else "-"
+                    yield f"{'  ' * min(level, _MAX_LEVEL)}{mark} {text}"
 
 
 def _cells(row: Any) -> Iterator[str]:
     for cell in row:
-        if not isinstance(cell.tag, str) or not cell.tag.endswith("table-cell"):
-            continue
-        text = " ".join(block for block in _blocks(cell) if block)
-        repeated = cell.get(f"{_TABLE}number-columns-repeated", "1")
-        yield from [text] * _number(repeated, _MAX_REPEATED)
+        if isinstance(cell.tag, str) and cell.tag.endswith("table-cell"):
+            text = " ".join(_inline(each) for each in cell.iter(*_PARAGRAPHS))
+            repeated = cell.get(f"{_TABLE}number-columns-repeated", "1")
+            yield from [text] * _number(repeated, _MAX_REPEATED)
 
 
 def _inline(element: Any) -> str:

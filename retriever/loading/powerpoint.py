@@ -1,6 +1,8 @@
 """Reader of PPTX files: slides in the order of the show, with tables and speaker notes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from retriever.errors import LoadingError
@@ -12,6 +14,8 @@ from retriever.loading.tables import grid
 _DC = "{http://purl.org/dc/elements/1.1/}"
 _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
 _TITLES = frozenset({"title", "ctrTitle"})
+_CONTENT = frozenset({"obj", "body"})
+_TRUE = frozenset({"1", "true"})
 _REPEATED = frozenset({"dt", "ftr", "sldNum", "sldImg", "hdr"})  # on every slide, or no text
 
 
@@ -47,89 +51,113 @@ def _slide(parts: Parts, name: str) -> Slide:
     relations = parts.relations(name).values()
     for kind, place in relations:
         if kind == "diagramData" and place in parts.names:
-            blocks += list(_shapeless(parts.tree(place)))
+            blocks += _listed(list(_paragraphs(parts.tree(place))))
     for kind, place in relations:
         if kind == "notesSlide" and place in parts.names:
-            notes = [block for block in _shown(parts.tree(place))[1] if block.strip()]
+            notes = [
+                block for block in _shown(parts.tree(place), bulleted=False)[1] if block.strip()
+            ]
             blocks += ["Notes: " + "\n\n".join(notes)] if notes else []
     return Slide(" ".join(titles), blocks)
 
 
-def _shown(root: Any) -> tuple[list[str], list[str]]:
-    """The titles and the blocks of a slide, in the order of its shapes."""
+def _shown(root: Any, *, bulleted: bool = True) -> tuple[list[str], list[str]]:
+    """The titles and the blocks of a slide, in the order of its shapes.
+
+    What stands in a placeholder for content gets its bullets from the layout, if `bulleted`.
+    """
     titles: list[str] = []
     blocks: list[str] = []
-    pending = [root]
+    pending = [(root, False)]
     while pending:
-        element = pending.pop()
-        tag = element.tag
-        if not isinstance(tag, str) or tag == _FALLBACK:
+        element, in_content = pending.pop()
+        local = _local(element.tag)
+        if not local or element.tag == _FALLBACK:
             continue
-        if _local(tag) == "sp" and (kind := _placeholder(element)):
+        if local == "sp" and (kind := _placeholder(element)):
             if kind in _REPEATED:
                 continue
             if kind in _TITLES:
-                titles += [line for line, _ in _paragraphs(element)]
+                titles += [paragraph.text for paragraph in _paragraphs(element)]
                 continue
-        if _local(tag) == "txBody":
-            blocks += _listed(_paragraphs(element))
-        elif _local(tag) == "tbl":
-            blocks.append(grid([[_cell(cell) for cell in _named(row, "tc")]
-                                for row in _named(element, "tr")]))  # fmt: skip
+            in_content = bulleted and kind in _CONTENT
+        if local == "txBody":
+            blocks += _listed(list(_paragraphs(element, in_content=in_content)))
+        elif local == "tbl":
+            blocks.append(grid(_rows(element)))
         else:
-            pending.extend(reversed(element))
+            pending.extend((child, in_content) for child in reversed(element))
     return titles, blocks
-
-
-def _shapeless(root: Any) -> Iterator[str]:
-    """Text of a diagram, which lists its points without places."""
-    yield from _listed(_paragraphs(root))
 
 
 def _placeholder(shape: Any) -> str:
     for properties in shape:
         if _local(properties.tag) == "nvSpPr":
-            return next((each.get("type", "body") for each in _named(properties, "ph")), "")
+            return next((each.get("type", "obj") for each in _named(properties, "ph")), "")
     return ""
 
 
-def _paragraphs(element: Any) -> Iterator[tuple[str, int]]:
-    """Text and list level of each paragraph; -1 where it is no list item."""
+@dataclass(frozen=True, slots=True)
+class _Paragraph:
+    text: str
+    level: int
+    """Of the list that it stands in, from 0; -1 where it is no list item."""
+    numbered: bool
+
+
+def _paragraphs(element: Any, *, in_content: bool = False) -> Iterator[_Paragraph]:
     for paragraph in _named(element, "p"):
         parts = []
-        level = -1
+        level, bullet = 0, ""
         for each in paragraph.iter():
             local = _local(each.tag)
             if local == "t":
                 parts.append(each.text or "")
             elif local == "br":
                 parts.append("\n")
-            elif local in {"buChar", "buAutoNum", "buBlip"}:
-                level = max(level, 0)
-            elif local == "pPr" and each.get("lvl", "0").isdecimal():
-                level = max(level, int(each.get("lvl", "0")[:1]) or -1)
-        text = "\n".join(" ".join(line.split()) for line in "".join(parts).split("\n")).strip()
+            elif local in {"buNone", "buChar", "buAutoNum", "buBlip"}:
+                bullet = local
+            elif local == "pPr":
+                level = int(each.get("lvl", "0")) if each.get("lvl", "0") in "012345678" else 0
+        lines = (" ".join(line.split()) for line in "".join(parts).split("\n"))
+        text = "\n".join(line for line in lines if line)
+        is_item = bullet != "buNone" and (bool(bullet) or in_content or level > 0)
         if text:
-            yield text, level
+            yield _Paragraph(text, level if is_item else -1, bullet == "buAutoNum")
 
 
-def _listed(paragraphs: Iterator[tuple[str, int]]) -> Iterator[str]:
+def _listed(paragraphs: Sequence[_Paragraph]) -> Iterator[str]:
     """Paragraphs as blocks; list items that follow one another are one block."""
-    items: list[str] = []
-    for text, level in paragraphs:
-        if level >= 0:
-            items.append(f"{'  ' * level}- {' '.join(text.split())}")
-            continue
-        if items:
-            yield "\n".join(items)
-            items = []
-        yield text
-    if items:
-        yield "\n".join(items)
+    if len(paragraphs) == 1:
+        yield paragraphs[0].text
+        return
+    for is_list, group in groupby(paragraphs, key=lambda paragraph: paragraph.level >= 0):
+        if is_list:
+            yield "\n".join(_items(list(group)))
+        else:
+            yield from (paragraph.text for paragraph in group)
 
 
-def _cell(cell: Any) -> str:
-    return " ".join(text for text, _ in _paragraphs(cell))
+def _items(paragraphs: Sequence[_Paragraph]) -> Iterator[str]:
+    number = 0
+    for each in paragraphs:
+        number = number + 1 if each.numbered and each.level == 0 else 0
+        mark = f"{number}." if number else "-"
+        yield f"{'  ' * each.level}{mark} {' '.join(each.text.split())}"
+
+
+def _rows(table: Any) -> list[list[str]]:
+    """The cells' texts; what spans rows is repeated in each of them."""
+    rows: list[list[str]] = []
+    for row in _named(table, "tr"):
+        cells: list[str] = []
+        for cell in _named(row, "tc"):
+            text = " ".join(paragraph.text for paragraph in _paragraphs(cell))
+            if cell.get("vMerge") in _TRUE and rows and len(cells) < len(rows[-1]):
+                text = rows[-1][len(cells)]
+            cells.append(text)
+        rows.append(cells)
+    return rows
 
 
 def _properties(parts: Parts) -> tuple[str, str]:

@@ -28,8 +28,10 @@ def to_content(slides: Sequence[Slide], format: str, *, title: str, author: str)
     position = 0
     for number, slide in enumerate(slides, 1):
         heading = " ".join(slide.title.split())
-        blocks = [f"## {heading}" if heading else "", *slide.blocks]
-        text = storable(_BETWEEN.join(block.strip("\n") for block in blocks if block.strip()))
+        blocks = [block.strip("\n") for block in slide.blocks if block.strip()]
+        if blocks and not heading:
+            heading = f"Slide {number}"  # or it would stand under the title of the one before
+        text = storable(_BETWEEN.join([f"## {heading}"] * bool(heading) + blocks))
         pages.append(PageSpan(number, position, position + len(text)))
         texts.append(text)
         position += len(text) + len(_BETWEEN)
