@@ -114,7 +114,7 @@ def open_collection_embedder(
         "window_tokens": built.window_tokens,
         "dimension": built.dimension,
     }
-    if ":" in settings.embedding.backend:
+    if ":" in settings.embedding.backend + built.backend:
         remembered.pop("backend")  # a class of one's own is named by settings alone, never by data
     unset = {name: value for name, value in remembered.items() if name not in chosen}
     embedding = settings.embedding.model_copy(update=unset)
