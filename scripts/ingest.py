@@ -29,8 +29,8 @@ def main() -> int:
 
 def print_report(report: IngestReport) -> None:
     """Print what was done, and every file that was skipped with its reason."""
-    print(f"{report.collection}: {report.added} added, {report.updated} updated,")
-    print(f"{report.unchanged} unchanged, {report.deleted} deleted, {len(report.skipped)} skipped,")
+    documents = f"{report.added} added, {report.updated} updated, {report.deleted} deleted"
+    print(f"{report.collection}: {documents}, {report.unchanged} unchanged")
     print(f"{report.chunks.embedded} chunks embedded in {report.seconds:.1f} s")
     for skipped in report.skipped:
         print(f"  skipped {skipped.source!a}: {skipped.reason}")

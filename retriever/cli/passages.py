@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
 
-READABLE_COLUMNS = 96
+READABLE_COLUMNS = 108
+"""Text that was wrapped at 100 columns in its file is not wrapped again."""
 INDENT_COLUMNS = 3
 _SHORTEST_TERM = 4
 """Letters of the shortest word of a query that is worth marking in a passage."""
@@ -66,7 +67,9 @@ def show_context(context: Context) -> None:
     sys.stdout.write(text + "\n" * bool(text))
     sys.stdout.flush()
     left_out = f", {len(context.left_out)} left out" if context.left_out else ""
-    note(f"{len(context.citations)} passages, {context.token_count} tokens{left_out}")
+    count = len(context.citations)
+    passages = f"{count} passage{'s' * (count != 1)}"
+    note(f"{passages}, {context.token_count} tokens{left_out}")
 
 
 def _header(passage: Passage) -> "RenderableType":
