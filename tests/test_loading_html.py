@@ -53,6 +53,17 @@ def test_headings_tables_and_code_of_a_documentation_page_survive() -> None:
     assert "Foot" not in content.text
 
 
+def test_headings_beside_an_article_do_not_bring_its_surroundings_back() -> None:
+    beside = "".join(
+        f"<div class='teaser'><h3>Teaser {n}</h3><p>Read also number {n}</p></div>"
+        for n in range(9)
+    )
+    body = f"<div class='a'><div class='b'><h1>Cheese</h1>{ARTICLE}</div><div>{beside}</div></div>"
+    content = read(page(body))
+    assert "Paragraph 11 of" in content.text
+    assert "Teaser 3" not in content.text
+
+
 def test_a_short_page_gives_all_that_is_shown() -> None:
     content = read(
         page(

@@ -22,8 +22,10 @@ _BLOCKS = _words(
     "summary ul caption tbody thead tfoot td th tr table"
 )
 _HIDDEN_STYLE = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.I)
+_HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 _MAX_DEPTH = 200
 _MAX_SPAN = 100
+_SPACES = re.compile(r"[ \t\r\n\f]+")
 _BREAK = "\x0b"  # white space to `split`, and no parser leaves one in a text
 _LANGUAGE = re.compile(r"(?:^|\s)(?:language|lang|highlight|brush)[-:_\s]+([\w+#.-]{1,20})")
 _NO_LANGUAGE = frozenset({"source", "text", "none", "default", "notranslate"})
@@ -50,6 +52,20 @@ def is_hidden(element: Any) -> bool:
         or attributes.get("aria-hidden") == "true"
         or bool(_HIDDEN_STYLE.search(attributes.get("style", "")))
     )
+
+
+def collapse_white_space(root: Any) -> None:
+    """Make every run of white space in a tree one space, but for preformatted text."""
+    pending = [root]
+    while pending:
+        element = pending.pop()
+        if element.tag in _PREFORMATTED or element.tag in {"code", "textarea"}:
+            continue
+        element.text = _SPACES.sub(" ", element.text) if element.text else element.text
+        for child in element:
+            child.tail = _SPACES.sub(" ", child.tail) if child.tail else child.tail
+            if isinstance(child.tag, str):
+                pending.append(child)
 
 
 def _blocks(element: Any, skip: frozenset[str], depth: int) -> Iterator[str]:
@@ -167,9 +183,11 @@ def _list(element: Any, skip: frozenset[str], depth: int) -> str:
 def _table(element: Any, skip: frozenset[str], depth: int) -> Iterator[str]:
     """A table of data as a Markdown table; one that only lays the page out as its blocks."""
     rows = [row for row in element.iter("tr") if next(row.iterancestors("table")) is element]
-    nested = any(True for _ in element.iterdescendants("table"))
+    is_layout = element.get("role") in {"presentation", "none"} or any(
+        True for _ in element.iterdescendants("table", *_HEADINGS)
+    )
     cells = [[cell for cell in row if cell.tag in {"td", "th"}] for row in rows]
-    if nested or max((len(row) for row in cells), default=0) < 2:
+    if is_layout or max((len(row) for row in cells), default=0) < 2:
         yield from _blocks(element, skip, depth)
         return
     for caption in element.iterchildren("caption"):

@@ -1,6 +1,7 @@
 """Reader of HTML pages: their content as Markdown, without menus and banners."""
 
 import re
+from copy import deepcopy
 from html import unescape
 from typing import Any
 
@@ -19,9 +20,17 @@ _NOT_SHOWN = re.compile(
 )
 _TAG = re.compile(r"<[/!?a-zA-Z][^<>]*>")
 _BOILERPLATE = frozenset({"nav", "footer", "aside", "header"})
+_PAGE_TAGS = frozenset({"head", "body", "title", "meta"})
 _MAIN = ("//main", "//*[@role='main']", "//article")
 _MIN_SHARE = 0.3  # an extract below this share of the whole text has lost the page
 _MIN_BLOCK_SHARE = 0.8  # of the headings, tables and code within the content
+_LONG_LINE = 40
+_LINES_LOOKED_FOR = 50
+_MOST_LINES = 0.85
+_MAX_STEPS_DOWN = 50
+_RAISED_OR_LOWERED = re.compile(r"</?su[bp]>")
+_TABLE_AFTER_CODE = re.compile(r"(?<=\n```)\n\|")
+_LINE_END_SPACE = re.compile(r"[ \t]+$", re.M)
 _SHORT_PAGE_LETTERS = 1000
 _MAX_TITLE_CHARACTERS = 500
 
@@ -39,7 +48,7 @@ def read(file: FileBytes, options: LoadingOptions) -> Content:
     name = (declared.group(1) or declared.group(2)).decode() if declared else ""
     decoded = decode(file.data, declared=name)
     tree, is_whole = _parsed(decoded.text)
-    text = storable(_best(decoded.text, tree) if is_whole else _without_tags(decoded.text))
+    text = storable(_best(tree) if is_whole else _without_tags(decoded.text))
     cut = () if is_whole else ("nested too deeply: read without its structure",)
     found = headings.find_markdown(text)
     kept, dropped = metadata.bounded(_fields(tree))
@@ -75,12 +84,12 @@ def _without_tags(html: str) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def _best(html: str, tree: Any) -> str:
+def _best(tree: Any) -> str:
     whole = domtext.to_markdown(tree)
     if _letters(whole) < _SHORT_PAGE_LETTERS:
         return whole
-    article = _article(html)
-    main = domtext.to_markdown(_main_part(tree), _BOILERPLATE)
+    article = _article(tree)
+    main = domtext.to_markdown(_main_part(tree, article), _BOILERPLATE)
     if _letters(main) < _MIN_SHARE * _letters(whole):
         main = domtext.to_markdown(tree, _BOILERPLATE)
     if _letters(main) < _MIN_SHARE * _letters(whole):
@@ -90,26 +99,53 @@ def _best(html: str, tree: Any) -> str:
     return article if _kept_blocks(main, article) >= _MIN_BLOCK_SHARE else main
 
 
-def _article(html: str) -> str:
+def _article(tree: Any) -> str:
     import trafilatura
 
     found = trafilatura.extract(
-        html,
+        _tidied(tree),
         output_format="markdown",
         include_tables=True,
         include_comments=False,
         favor_recall=True,
     )
-    return (found or "").strip()
+    text = _TABLE_AFTER_CODE.sub("\n\n|", _RAISED_OR_LOWERED.sub("", found or ""))
+    return _LINE_END_SPACE.sub("", text).strip()
 
 
-def _main_part(tree: Any) -> Any:
-    """The one element that the page declares to be its main part; else the whole page."""
+def _tidied(tree: Any) -> Any:
+    """A copy without what is hidden, its white space as a browser shows it."""
+    copy = deepcopy(tree)
+    for element in list(copy.iterdescendants()):
+        is_page = element.tag in _PAGE_TAGS or element.getparent() is None
+        if isinstance(element.tag, str) and not is_page and domtext.is_hidden(element):
+            element.drop_tree()
+    domtext.collapse_white_space(copy)
+    return copy
+
+
+def _main_part(tree: Any, article: str) -> Any:
+    """What the page declares to be its main part; else the least part that holds the article."""
     for path in _MAIN:
         found = [each for each in tree.xpath(path) if not domtext.is_hidden(each)]
         if len(found) == 1:
             return found[0]
-    return tree
+    lines = [words for line in article.split("\n") if len(words := _words(line)) >= _LONG_LINE]
+    lines = lines[:: max(1, len(lines) // _LINES_LOOKED_FOR)]
+    part = tree
+    for _ in range(_MAX_STEPS_DOWN):
+        inner = next((child for child in part if lines and _holds(child, lines)), None)
+        if inner is None:
+            break
+        part = inner
+    return part
+
+
+def _holds(element: Any, lines: list[str]) -> bool:
+    if not isinstance(element.tag, str):
+        return False
+    text = _words("".join(element.itertext()))
+    return sum(line in text for line in lines) >= _MOST_LINES * len(lines)
 
 
 def _letters(text: str) -> int:
