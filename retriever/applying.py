@@ -5,6 +5,7 @@ the next is embedded. A run is marked in the collection's state until it has end
 the next one knows to look for what an interrupted one left.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -21,10 +22,12 @@ from retriever.loading.loader import DocumentLoader
 from retriever.planning import Plan
 from retriever.prefetching import prefetched
 from retriever.protocols import Embedder
-from retriever.records import CorpusFile, DocumentRecord, IngestProgress, Skipped
+from retriever.records import CorpusFile, IngestProgress, Skipped
 
 Progress = Callable[[IngestProgress], None]
 
+ENOUGH_TOKENS = 5_000
+"""Fewer say nothing about how fast a model is."""
 FILES_AHEAD = 32
 """Files that are read and cut while the embedder works on earlier ones."""
 
@@ -51,20 +54,23 @@ class Outcome:
     warnings: list[str] = field(default_factory=list)
 
 
-def find_unfinished(
-    data: PhysicalCollection, manifest: Mapping[str, DocumentRecord]
-) -> dict[str, bool]:
-    """The sources whose chunks and record disagree, and whether each has a record."""
-    counts = data.version_counts()
-    unfinished: dict[str, bool] = {}
-    for source, content_hash in counts:
-        record = manifest.get(source)
-        if record is None or record.content_hash != content_hash:
-            unfinished[source] = record is not None
-    for record in manifest.values():
-        if counts[record.source, record.content_hash] != record.chunk_count:
-            unfinished[record.source] = True
-    return unfinished
+def prepare(files: Sequence[CorpusFile], line: Line) -> Iterator[Prepared]:
+    """Read and cut files one by one; a file that cannot be read becomes its reason.
+
+    Raises:
+        LoadingError: a file cannot be read and the line is strict.
+    """
+    reading = line.loader.reading
+    for file in files:
+        try:
+            document = line.loader.load(file)
+        except LoadingError as error:
+            if line.strict:
+                raise
+            yield Prepared(file=file, document=None, reason=error.reason, reading=reading)
+            continue
+        chunks = tuple(line.chunker.chunk(document))
+        yield Prepared(file=file, document=document, chunks=chunks, reading=reading)
 
 
 def checked_embedder(
@@ -102,6 +108,7 @@ class PlanApplication:
         self._data = data
         self._line = line
         self._outcome = Outcome()
+        self._embedding_s = 0.0
         self._embedder = checked_embedder(line.embedder, data, line.cache)
 
     def apply(
@@ -117,8 +124,16 @@ class PlanApplication:
         left = {source: known for source, known in unfinished.items() if source not in handled}
         orphans = [source for source, known in left.items() if not known]
         self._delete(orphans)
-        self._store.save(state.next(run=None if len(orphans) == len(left) else state.run))
+        run = None if len(orphans) == len(left) else state.run
+        self._store.save(state.next(run=run, tokens_per_s=self._rate(state.tokens_per_s)))
         return self._outcome
+
+    def _rate(self, before: float) -> float:
+        """Tokens embedded a second, if there were enough to tell."""
+        tokens = self._outcome.totals.tokens
+        if tokens < ENOUGH_TOKENS or self._embedding_s == 0.0:
+            return before
+        return round(tokens / self._embedding_s, 1)
 
     def _delete(self, sources: Sequence[str]) -> None:
         """Chunks first: a record without chunks is seen and mended, the reverse is not."""
@@ -134,10 +149,12 @@ class PlanApplication:
         done = 0
         with (
             ThreadPoolExecutor(1, thread_name_prefix="retriever-write") as writer,
-            prefetched(self._prepare(files), ahead=FILES_AHEAD) as prepared,
+            prefetched(prepare(files, self._line), ahead=FILES_AHEAD) as prepared,
         ):
             for batch in batches(prepared, most_chunks=self._line.commit_chunks):
+                began = time.monotonic()
                 embed_batch(batch, self._data, self._embedder, self._line.cache)
+                self._embedding_s += time.monotonic() - began
                 if pending is not None:
                     state = pending.result()
                     pending = None
@@ -145,19 +162,6 @@ class PlanApplication:
                 done += len(batch.prepared)
                 self._tell(batch, done, len(files))
             return pending.result() if pending is not None else state
-
-    def _prepare(self, files: Sequence[CorpusFile]) -> Iterator[Prepared]:
-        reading = self._line.loader.reading
-        for file in files:
-            try:
-                document = self._line.loader.load(file)
-            except LoadingError as error:
-                if self._line.strict:
-                    raise
-                yield Prepared(file=file, document=None, reason=error.reason, reading=reading)
-                continue
-            chunks = tuple(self._line.chunker.chunk(document))
-            yield Prepared(file=file, document=document, chunks=chunks, reading=reading)
 
     def _commit(self, batch: Batch, state: CollectionState) -> CollectionState:
         batch.write(self._data, dimension=self._line.embedder.fingerprint.dimension)

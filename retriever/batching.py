@@ -66,9 +66,10 @@ class Batch:
         """Chunks of all its documents."""
         return sum(len(one.chunks) for one in self.prepared)
 
-    def find_missing(self, data: PhysicalCollection) -> list[str]:
+    def find_missing(self, data: PhysicalCollection | None) -> list[str]:
         """Find out which chunks the collection lacks: the texts to embed, in order."""
-        self.stored = data.stored_chunks([one.file.source for one in self.prepared])
+        sources = [one.file.source for one in self.prepared]
+        self.stored = data.stored_chunks(sources) if data else {source: {} for source in sources}
         chunks = [chunk for one in self.prepared for chunk in one.chunks]
         self.missing = [chunk for chunk in chunks if not self._is_stored(chunk)]
         self.totals.reused = len(chunks) - len(self.missing)

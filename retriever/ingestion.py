@@ -1,37 +1,54 @@
 """Folders into a collection: look, plan, apply, report."""
 
+import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from retriever import assembly, planning, roots
-from retriever.applying import Line, Outcome, PlanApplication, Progress, find_unfinished
+from retriever import assembly
+from retriever.applying import Line, Outcome, PlanApplication, Progress, prepare
+from retriever.batching import batches
 from retriever.collection.physical import PhysicalCollection
-from retriever.collection.state import CollectionState, differences
 from retriever.collection.store import Store
-from retriever.errors import FingerprintMismatch, LoadingError
-from retriever.loading.loader import hash_file
-from retriever.loading.walking import walk
-from retriever.planning import Plan
-from retriever.records import ChunkCounts, DocumentRecord, Fingerprint, IngestReport, Root
+from retriever.embedding.catalogue import find_row
+from retriever.errors import DeletionRefused
+from retriever.records import ChunkCounts, IngestReport, Skipped
 from retriever.settings import Settings
+from retriever.surveying import IngestOptions, Survey, refuse_deletions, survey
+
+__all__ = ["IngestEstimate", "IngestOptions", "estimate", "ingest"]
+
+Folders = str | Path | Sequence[str | Path]
 
 
 @dataclass(frozen=True, slots=True)
-class IngestOptions:
-    """What a caller may ask of one run."""
+class IngestEstimate:
+    """What `ingest` would do, as `retriever plan` shows it."""
 
-    strict: bool = False
-    """A file that cannot be read is an error."""
-    allow_delete: bool = False
-    """Delete even where a root is empty or most documents are gone."""
-    moved_roots: tuple[str, ...] = ()
-    """`NAME=PATH` of known roots that are in another place now."""
+    collection: str
+    added: tuple[str, ...]
+    """Sources, as in the three fields below."""
+    updated: tuple[str, ...]
+    deleted: tuple[str, ...]
+    unchanged: int
+    skipped: tuple[Skipped, ...]
+    chunks: int
+    """Chunks to embed: those of added and changed files that the collection lacks."""
+    cached: int
+    """Those among them whose vectors the cache holds."""
+    tokens: int
+    """Tokens to embed, those of cached chunks left out."""
+    price_usd: float
+    """By the model's listed price; 0 for a model on one's own machine."""
+    seconds: float | None
+    """By the rate of the collection's last run; None before the first."""
+    needs_allow_delete: bool
+    """Whether `ingest` would refuse this without `--allow-delete`."""
 
 
 def ingest(
-    folders: str | Path | Sequence[str | Path],
+    folders: Folders,
     settings: Settings | None = None,
     *,
     options: IngestOptions | None = None,
@@ -63,113 +80,86 @@ def ingest(
     started = time.monotonic()
     settings = settings or Settings.load()
     options = options or IngestOptions()
-    requested = [folders] if isinstance(folders, (str, Path)) else list(folders)
-    with assembly.open_writing_store(settings) as store, assembly.open_loader(settings) as loader:
-        embedder = assembly.open_configured_embedder(settings)
-        chunker = assembly.open_chunker(settings, embedder)
-        line = Line(
-            loader=loader,
-            chunker=chunker,
-            embedder=embedder,
-            cache=assembly.open_cache(settings),
-            commit_chunks=settings.ingestion.commit_chunks,
-            strict=options.strict,
-            progress=progress,
-        )
-        report = _bring_up_to_date(
-            requested, store, line, settings, options, assembly.fingerprint(embedder, chunker)
-        )
+    with assembly.open_writing_store(settings) as store, _line(settings, options) as line:
+        line = replace(line, progress=progress)
+        found = _survey(folders, store, line, settings, options)
+        if not options.allow_delete:
+            refuse_deletions(found, settings)
+        report = _apply(found, store, line, settings)
     return replace(report, seconds=round(time.monotonic() - started, 3))
 
 
-def _bring_up_to_date(
-    requested: Sequence[str | Path],
-    store: Store,
-    line: Line,
-    settings: Settings,
-    options: IngestOptions,
-    fingerprint: Fingerprint,
-) -> IngestReport:
-    state = _open_collection(store, settings.collection, fingerprint)
-    data = store.physical(state.live) if state else None
-    known = state.roots if state else {}
-    run_roots, remembered = roots.resolve(requested, known, moved=options.moved_roots)
-    manifest = {record.source: record for record in data.manifest()} if data else {}
-    interrupted = data is not None and state is not None and state.run is not None
-    unfinished = find_unfinished(data, manifest) if interrupted and data else {}
-    plan = planning.plan(
-        walk(_present(run_roots), assembly.loading_options(settings)),
-        run_roots,
-        manifest,
-        reading=line.loader.reading,
-        hash_file=hash_file,
-        unfinished=unfinished,
-    )
-    _check(plan, run_roots, manifest, settings, options)
-    if state is None or data is None:
-        state = store.create(settings.collection, fingerprint)
-        data = store.physical(state.live)
-    outcome = Outcome()
-    if not plan.changes_nothing or state.run or remembered != state.roots:
-        application = PlanApplication(store, data, line)
-        outcome = application.apply(plan, replace(state, roots=remembered), unfinished=unfinished)
-    elif plan.touched:
-        data.touch_documents(plan.touched)
-    return _report(settings.collection, plan, outcome, data)
+def estimate(
+    folders: Folders, settings: Settings | None = None, *, options: IngestOptions | None = None
+) -> IngestEstimate:
+    """What `ingest` with the same arguments would do. Changed files are read and cut.
+
+    Raises:
+        SettingsError, FingerprintMismatch, LoadingError: as `ingest` would.
+    """
+    settings = settings or Settings.load()
+    options = options or IngestOptions()
+    with assembly.open_store(settings) as store, _line(settings, options) as line:
+        found = _survey(folders, store, line, settings, options)
+        return _estimate(found, line, settings)
 
 
-def _open_collection(store: Store, name: str, now: Fingerprint) -> CollectionState | None:
-    """The collection, if it is there and was built as the settings say."""
-    state = store.find(name)
-    if state is None:
-        return None
-    data = store.physical(state.live)
-    built = data.fingerprint
-    differing = differences(built.embedding, now.embedding)
-    differing |= differences(built.chunking, now.chunking)
-    if not differing:
-        return state
-    if data.chunk_count() == 0:
-        store.drop(state)
-        return None
-    raise FingerprintMismatch(
-        name,
-        differing,
-        advice="Ingest with the config that built it, or into another collection: "
-        "--collection NAME.",
-    )
-
-
-def _present(run_roots: Sequence[Root]) -> list[Root]:
-    """The roots that are there: of one that is not, nothing is found, which is asked about."""
-    return [root for root in run_roots if (root.path / root.within).exists()]
-
-
-def _check(
-    plan: Plan,
-    run_roots: Sequence[Root],
-    manifest: Mapping[str, DocumentRecord],
-    settings: Settings,
-    options: IngestOptions,
-) -> None:
-    unreadable = [one for one in plan.skipped if one.source in manifest]
-    if options.strict and unreadable:
-        first = unreadable[0]
-        raise LoadingError(first.reason, source=first.source)
-    if not options.allow_delete:
-        planning.guard_deletions(
-            plan,
-            run_roots,
-            sum(record.status == "complete" for record in manifest.values()),
-            most_fraction=settings.ingestion.max_deleted_fraction,
+@contextlib.contextmanager
+def _line(settings: Settings, options: IngestOptions) -> Iterator[Line]:
+    embedder = assembly.open_configured_embedder(settings)
+    chunker = assembly.open_chunker(settings, embedder)
+    with contextlib.ExitStack() as stack:
+        cache = assembly.open_cache(settings)
+        if cache is not None:
+            stack.callback(cache.close)
+        yield Line(
+            loader=stack.enter_context(assembly.open_loader(settings)),
+            chunker=chunker,
+            embedder=embedder,
+            cache=cache,
+            commit_chunks=settings.ingestion.commit_chunks,
+            strict=options.strict,
         )
 
 
-def _report(name: str, plan: Plan, outcome: Outcome, data: PhysicalCollection) -> IngestReport:
+def _survey(
+    folders: Folders, store: Store, line: Line, settings: Settings, options: IngestOptions
+) -> Survey:
+    return survey(
+        [folders] if isinstance(folders, (str, Path)) else list(folders),
+        store,
+        settings,
+        options,
+        fingerprint=assembly.fingerprint(line.embedder, line.chunker),
+        reading=line.loader.reading,
+    )
+
+
+def _apply(found: Survey, store: Store, line: Line, settings: Settings) -> IngestReport:
+    state, data = found.state, found.data
+    if state is None or data is None:
+        if found.replaces is not None:
+            store.drop(found.replaces)
+        fingerprint = assembly.fingerprint(line.embedder, line.chunker)
+        state = store.create(settings.collection, fingerprint)
+        data = store.physical(state.live)
+    outcome = Outcome()
+    if not found.plan.changes_nothing or state.run or found.roots != state.roots:
+        application = PlanApplication(store, data, line)
+        state = replace(state, roots=found.roots)
+        outcome = application.apply(found.plan, state, unfinished=found.unfinished)
+    elif found.plan.touched:
+        data.touch_documents(found.plan.touched)
+    return _report(found, outcome, data, settings.collection)
+
+
+def _report(
+    found: Survey, outcome: Outcome, data: PhysicalCollection, collection: str
+) -> IngestReport:
+    plan, totals = found.plan, outcome.totals
     unread = {one.source for one in outcome.skipped}
-    totals = outcome.totals
     return IngestReport(
-        collection=name,
+        collection=collection,
         added=sum(file.source not in unread for file in plan.added),
         updated=sum(file.source not in unread for file in plan.updated),
         unchanged=len(plan.unchanged),
@@ -185,3 +175,44 @@ def _report(name: str, plan: Plan, outcome: Outcome, data: PhysicalCollection) -
         tokens_cut=totals.tokens_cut,
         warnings=tuple(outcome.warnings),
     )
+
+
+def _estimate(found: Survey, line: Line, settings: Settings) -> IngestEstimate:
+    plan = found.plan
+    unread: dict[str, str] = {}
+    chunks = cached = tokens = 0
+    fingerprint = line.embedder.fingerprint
+    for batch in batches(
+        prepare((*plan.updated, *plan.added), line), most_chunks=settings.ingestion.commit_chunks
+    ):
+        unread.update({one.file.source: one.reason for one in batch.prepared if one.reason})
+        texts = batch.find_missing(found.data)
+        known = line.cache.get_many(fingerprint, texts) if line.cache else {}
+        chunks += len(batch.missing)
+        cached += sum(text in known for text in texts)
+        tokens += sum(one.token_count for one in batch.missing if one.embedded_text not in known)
+    row = find_row(settings.embedding.model)
+    rate = found.state.tokens_per_s if found.state else 0.0
+    skipped = (*plan.skipped, *(Skipped(*one) for one in unread.items()))
+    return IngestEstimate(
+        collection=settings.collection,
+        added=tuple(file.source for file in plan.added if file.source not in unread),
+        updated=tuple(file.source for file in plan.updated if file.source not in unread),
+        deleted=plan.deleted,
+        unchanged=len(plan.unchanged),
+        skipped=tuple(sorted(skipped, key=lambda one: one.source)),
+        chunks=chunks,
+        cached=cached,
+        tokens=tokens,
+        price_usd=tokens * (row.price_usd_per_million_tokens if row else 0.0) / 1e6,
+        seconds=round(tokens / rate, 1) if rate else None,
+        needs_allow_delete=_is_refused(found, settings),
+    )
+
+
+def _is_refused(found: Survey, settings: Settings) -> bool:
+    try:
+        refuse_deletions(found, settings)
+    except DeletionRefused:
+        return True
+    return False

@@ -18,7 +18,7 @@ from retriever.errors import (
     LoadingError,
     SettingsError,
 )
-from retriever.ingestion import IngestOptions, ingest
+from retriever.ingestion import IngestOptions, estimate, ingest
 from retriever.records import DocumentRecord, Passage
 from retriever.retrieval import Retriever
 from retriever.settings import Settings
@@ -392,3 +392,48 @@ def test_no_thread_is_left_when_a_run_fails(
     with pytest.raises(Killed):
         ingest(corpus, settings)
     assert not [one for one in threading.enumerate() if one.name.startswith("retriever")]
+
+
+def test_the_estimate_is_what_the_run_does(settings: Settings, corpus: Path) -> None:
+    (corpus / "broken.pdf").write_bytes(b"%PDF-1.7 this is no PDF")
+    planned = estimate(corpus, settings)
+    assert planned.chunks > 0
+    assert planned.seconds is None
+    report = ingest(corpus, settings)
+    assert (len(planned.added), planned.skipped) == (report.added, report.skipped)
+    assert (planned.chunks, planned.tokens) == (report.chunks.embedded, report.tokens)
+    (corpus / "notes.txt").unlink()
+    (corpus / "pump.md").write_text("# Pump\n\nIt is gone.\n", encoding="utf-8")
+    planned = estimate(corpus, settings)
+    assert planned.updated == ("corpus/pump.md",)
+    assert planned.deleted == ("corpus/notes.txt",)
+    report = ingest(corpus, settings)
+    assert (planned.chunks, planned.tokens) == (report.chunks.embedded, report.tokens)
+
+
+def test_an_estimate_changes_nothing_and_asks_for_no_lock(settings: Settings, corpus: Path) -> None:
+    ingest(corpus, settings)
+    (corpus / "pump.md").write_text("# Pump\n\nIt is gone.\n", encoding="utf-8")
+    before = (manifest(settings), chunks(settings))
+    with assembly.open_writing_store(settings):
+        estimate(corpus, settings)
+    assert (manifest(settings), chunks(settings)) == before
+
+
+def test_an_estimate_counts_what_the_cache_spares(
+    make_settings: MakeSettings, corpus: Path
+) -> None:
+    report = ingest(corpus, make_settings())
+    planned = estimate(corpus, make_settings(collection="again"))
+    assert planned.cached == planned.chunks == report.chunks.total
+    assert planned.tokens == 0
+
+
+def test_an_estimate_says_that_a_deletion_has_to_be_allowed(
+    settings: Settings, corpus: Path
+) -> None:
+    ingest(corpus, settings)
+    shutil.rmtree(corpus)
+    planned = estimate(corpus, settings)
+    assert planned.needs_allow_delete
+    assert len(planned.deleted) == 3

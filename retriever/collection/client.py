@@ -27,6 +27,12 @@ class Absent(CollectionError):
     """Chroma has no collection of that name: raised within this room only."""
 
 
+_DAMAGE = ("finding id", "getting embedding", "hnsw segment", "hnsw index")
+"""What Chroma says of an index that has lost vectors or whose files are broken."""
+
+_DROPPED = ("Missing metadata segment", "Missing vector segment")
+"""What it says while another process deletes the collection."""
+
 _open_paths: set[str] = set()
 _paths_lock = threading.Lock()
 
@@ -168,10 +174,13 @@ def chroma_errors(place: str) -> Iterator[None]:
             "storage.host and storage.port right?"
         ) from error
     except ChromaError as error:
-        if "finding id" in str(error):
+        if any(sign in str(error) for sign in _DAMAGE):
             raise CollectionDamaged(
-                f"{place}: the index lacks rows that its tables hold ({error})."
+                f"{place}: the index lacks rows that its tables hold, or cannot be read "
+                f"({error}). Mend it with: retriever repair"
             ) from error
+        if any(sign in str(error) for sign in _DROPPED):
+            raise Absent(f"{place}: {error}") from error
         raise CollectionError(f"{place}: {type(error).__name__}: {error}") from error
     except ValueError as error:
         if "Could not connect" in str(error):

@@ -11,6 +11,7 @@ import portalocker
 
 from retriever.errors import CollectionLocked
 
+_SHARED = portalocker.LockFlags.SHARED
 _FREE_FOR_ALL = portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING
 
 
@@ -48,6 +49,52 @@ def index_lock(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "index.lock").open("a+b") as file:
         portalocker.lock(file, portalocker.LockFlags.EXCLUSIVE)
+        try:
+            yield
+        finally:
+            portalocker.unlock(file)
+
+
+def find_writer(folder: Path) -> tuple[int | None, datetime | None] | None:
+    """The writer that holds the state folder, as (pid, since), or None where there is none."""
+    try:
+        with (folder / "writer.lock").open("rb") as file:
+            portalocker.lock(file, _SHARED | portalocker.LockFlags.NON_BLOCKING)
+            portalocker.unlock(file)
+    except FileNotFoundError:
+        return None
+    except portalocker.exceptions.LockException:
+        return _read_holder(folder / "writer.json")
+    return None
+
+
+@contextlib.contextmanager
+def presence(folder: Path) -> Iterator[None]:
+    """Tell others that the collections are open here; many may be at once.
+
+    Waits while one process has them for itself.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "open.lock").open("a+b") as file:
+        portalocker.lock(file, _SHARED)
+        try:
+            yield
+        finally:
+            portalocker.unlock(file)
+
+
+@contextlib.contextmanager
+def sole_use(folder: Path) -> Iterator[None]:
+    """Have the collections for oneself: whoever opens them meanwhile waits.
+
+    Raises:
+        CollectionLocked: they are open elsewhere, or twice here.
+    """
+    with (folder / "open.lock").open("a+b") as file:
+        try:
+            portalocker.lock(file, _FREE_FOR_ALL)
+        except portalocker.exceptions.LockException as error:
+            raise CollectionLocked(str(folder), pid=None, since=None) from error
         try:
             yield
         finally:

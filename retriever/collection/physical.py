@@ -139,12 +139,29 @@ class PhysicalCollection:
                 vectors=np.asarray(page["embeddings"], dtype=np.float32),
             )
 
+    def document_rows(self) -> Iterator[dict[str, rows.Row]]:
+        """Every document's row by its id, in pages, as it is stored: it may be none of ours."""
+        for page in self._pages(self._documents, include=["metadatas"]):
+            held = [dict(row or {}) for row in page["metadatas"]]
+            yield dict(zip(page["ids"], held, strict=True))
+
     def vectors(self, chunk_ids: Sequence[str]) -> dict[str, Vectors]:
-        """The vectors of chunks, by id; ids that are not there are left out."""
+        """The vectors of chunks, by id; ids that are not there are left out.
+
+        Raises:
+            CollectionDamaged: the index lacks one.
+        """
+        return self._vectors(self._chunks, chunk_ids)
+
+    def document_vectors(self, document_ids: Sequence[str]) -> dict[str, Vectors]:
+        """The mean vectors of documents, by the id of their rows; otherwise as `vectors`."""
+        return self._vectors(self._documents, document_ids)
+
+    def _vectors(self, collection: Any, ids: Sequence[str]) -> dict[str, Vectors]:
         found: dict[str, Vectors] = {}
-        for batch in _batches(chunk_ids, PAGE_ROWS):
+        for batch in _batches(ids, PAGE_ROWS):
             with self._errors():
-                page = self._chunks.get(ids=list(batch), include=["embeddings"])
+                page = collection.get(ids=list(batch), include=["embeddings"])
             vectors = np.asarray(page["embeddings"], dtype=np.float32)
             found.update(zip(page["ids"], vectors, strict=True))
         return found

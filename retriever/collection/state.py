@@ -50,6 +50,8 @@ class CollectionState:
     """Name and absolute path of every root that was ingested."""
     run: Run | None = None
     """The run that is at work, or was interrupted."""
+    tokens_per_s: float = 0.0
+    """How fast the last run embedded; 0 before the first that embedded enough to tell."""
     previous: str | None = None
     """The physical collection that answered before the last swap: where rollback leads."""
 
@@ -59,6 +61,7 @@ class CollectionState:
             "retriever_layout": LAYOUT,
             "live": self.live,
             "revision": self.revision,
+            "tokens_per_s": self.tokens_per_s,
             "roots": json.dumps(dict(self.roots)),
         }
         row |= {"run": json.dumps(asdict(self.run))} if self.run else {}
@@ -89,6 +92,7 @@ class CollectionState:
                     str(key): str(value) for key, value in json.loads(metadata["roots"]).items()
                 },
                 run=Run(**run) if run else None,
+                tokens_per_s=float(metadata.get("tokens_per_s", 0.0)),
                 previous=metadata.get("previous"),
             )
         except (KeyError, ValueError, TypeError, AttributeError) as error:

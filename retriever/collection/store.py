@@ -6,14 +6,16 @@ metadata changes in one atomic step, so a commit, or a change of what is live, i
 """
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
 from retriever.collection import client as chroma
+from retriever.collection import segments
 from retriever.collection.client import StorageOptions
-from retriever.collection.locking import index_lock, writer_lock
+from retriever.collection.locking import index_lock, presence, writer_lock
 from retriever.collection.physical import PhysicalCollection
 from retriever.collection.state import CollectionState, build_metadata
 from retriever.errors import CollectionNotFound
@@ -46,8 +48,13 @@ class Store:
 
     def __init__(self, options: StorageOptions) -> None:
         self.options = options
-        self._client = chroma.connect(options)
         self._batch_rows: int | None = None
+        with contextlib.ExitStack() as held:
+            if options.mode == "embedded":
+                held.enter_context(presence(options.path))
+            self._client = chroma.connect(options)
+            held.callback(chroma.disconnect, self._client)
+            self._held = held.pop_all()
 
     def __enter__(self) -> Self:
         """The store itself."""
@@ -64,7 +71,7 @@ class Store:
 
     def close(self) -> None:
         """Close the connection and free what Chroma holds in memory. Safe to repeat."""
-        chroma.disconnect(self._client)
+        self._held.close()
 
     def names(self) -> list[str]:
         """The logical collections, in order."""
@@ -125,17 +132,13 @@ class Store:
         """The physical collections of a logical one, live or not, oldest first."""
         with self._errors():
             found = {one.name for one in self._client.list_collections(limit=_MOST_COLLECTIONS)}
-        numbers = [
-            int(name.removeprefix(f"{state.name}."))
-            for name in found
-            if name.startswith(f"{state.name}.") and name.removeprefix(f"{state.name}.").isdigit()
-        ]
-        return [f"{state.name}.{number}" for number in sorted(numbers)]
+        pattern = re.compile(rf"{re.escape(state.name)}\.[0-9]+")
+        return sorted(filter(pattern.fullmatch, found), key=_number)
 
     def add_generation(self, state: CollectionState, fingerprint: Fingerprint) -> str:
         """Make an empty physical collection beside the live one: its name."""
-        newest = self.generations(state)[-1]
-        name = f"{state.name}.{int(newest.rpartition('.')[2]) + 1}"
+        newest = max([state.live, *self.generations(state)], key=_number)
+        name = f"{state.name}.{_number(newest) + 1}"
         self._make_generation(name, fingerprint)
         return name
 
@@ -145,6 +148,19 @@ class Store:
             for one in (name + _DOCUMENTS, name):
                 with contextlib.suppress(chroma.Absent), self._errors():
                     self._client.delete_collection(one)
+            if self.options.mode == "embedded":
+                segments.sweep(self.options.path)
+
+    def missing_parts(self, name: str) -> list[str]:
+        """Those of a physical collection's two parts that are not there."""
+        with self._errors():
+            found = {one.name for one in self._client.list_collections(limit=_MOST_COLLECTIONS)}
+        return [part for part in (name, name + _DOCUMENTS) if part not in found]
+
+    def make_documents(self, name: str) -> None:
+        """Make the documents of a physical collection that has lost them: empty."""
+        with self._errors(), self.guard():
+            self._make(name + _DOCUMENTS, metadata={"of": name})
 
     def _make_generation(self, name: str, fingerprint: Fingerprint) -> None:
         with self._errors(), self.guard():
@@ -190,6 +206,10 @@ class Store:
 
     def _errors(self) -> contextlib.AbstractContextManager[None]:
         return chroma.chroma_errors(self.options.place)
+
+
+def _number(generation: str) -> int:
+    return int(generation.rpartition(".")[2])
 
 
 @contextlib.contextmanager

@@ -1,0 +1,154 @@
+"""What a run finds: the collection, its roots, and a plan. Reads alone; nothing is changed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from retriever import assembly, planning, roots
+from retriever.collection.physical import PhysicalCollection
+from retriever.collection.state import CollectionState, differences
+from retriever.collection.store import Store
+from retriever.errors import FingerprintMismatch, LoadingError
+from retriever.loading.loader import hash_file
+from retriever.loading.walking import walk
+from retriever.planning import Plan
+from retriever.records import DocumentRecord, Fingerprint, Root
+from retriever.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class IngestOptions:
+    """What a caller may ask of one run."""
+
+    strict: bool = False
+    """A file that cannot be read is an error."""
+    allow_delete: bool = False
+    """Delete even where a root is empty or most documents are gone."""
+    moved_roots: tuple[str, ...] = ()
+    """`NAME=PATH` of known roots that are in another place now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a run found and what it will do."""
+
+    state: CollectionState | None
+    """None where there is no collection yet, or an empty one that was built differently."""
+    data: PhysicalCollection | None
+    roots: Mapping[str, str]
+    """Every root as the collection is to remember it."""
+    run_roots: Sequence[Root]
+    plan: Plan
+    unfinished: Mapping[str, bool]
+    """Sources that an interrupted run left half written, and whether each has a record."""
+    document_count: int
+    """Documents that the collection holds."""
+    replaces: CollectionState | None = None
+    """An empty collection that was built differently and has to make way."""
+
+
+def survey(
+    folders: Sequence[str | Path],
+    store: Store,
+    settings: Settings,
+    options: IngestOptions,
+    *,
+    fingerprint: Fingerprint,
+    reading: str,
+) -> Survey:
+    """Look at collection and corpus, and plan.
+
+    Raises:
+        SettingsError: a folder is not there, or its name is taken.
+        FingerprintMismatch: the collection was built with another model or other chunks.
+    """
+    found = store.find(settings.collection)
+    state, data = _usable(store, found, fingerprint)
+    known = state.roots if state else {}
+    run_roots, remembered = roots.resolve(folders, known, moved=options.moved_roots)
+    manifest = {record.source: record for record in data.manifest()} if data else {}
+    unfinished = find_unfinished(data, manifest) if data and state and state.run else {}
+    plan = planning.plan(
+        walk(_present(run_roots), assembly.loading_options(settings)),
+        run_roots,
+        manifest,
+        reading=reading,
+        hash_file=hash_file,
+        unfinished=unfinished,
+    )
+    if options.strict:
+        _refuse_unreadable(plan, manifest)
+    return Survey(
+        state=state,
+        data=data,
+        roots=remembered,
+        run_roots=run_roots,
+        plan=plan,
+        unfinished=unfinished,
+        document_count=sum(record.status == "complete" for record in manifest.values()),
+        replaces=found if state is None else None,
+    )
+
+
+def refuse_deletions(survey: Survey, settings: Settings) -> None:
+    """Stop a run that would delete more than a person usually means to.
+
+    Raises:
+        DeletionRefused: a root is empty or not there, or too many documents are gone.
+    """
+    planning.guard_deletions(
+        survey.plan,
+        survey.run_roots,
+        survey.document_count,
+        most_fraction=settings.ingestion.max_deleted_fraction,
+    )
+
+
+def find_unfinished(
+    data: PhysicalCollection, manifest: Mapping[str, DocumentRecord]
+) -> dict[str, bool]:
+    """The sources whose chunks and record disagree, and whether each has a record."""
+    counts = data.version_counts()
+    unfinished: dict[str, bool] = {}
+    for source, content_hash in counts:
+        record = manifest.get(source)
+        if record is None or record.content_hash != content_hash:
+            unfinished[source] = record is not None
+    for record in manifest.values():
+        if counts[record.source, record.content_hash] != record.chunk_count:
+            unfinished[record.source] = True
+    return unfinished
+
+
+def _usable(
+    store: Store, state: CollectionState | None, now: Fingerprint
+) -> tuple[CollectionState | None, PhysicalCollection | None]:
+    """The collection, if it is there and was built as the settings say."""
+    if state is None:
+        return None, None
+    data = store.physical(state.live)
+    built = data.fingerprint
+    differing = differences(built.embedding, now.embedding)
+    differing |= differences(built.chunking, now.chunking)
+    if not differing:
+        return state, data
+    if data.chunk_count() == 0:
+        return None, None
+    raise FingerprintMismatch(
+        state.name,
+        differing,
+        advice="Ingest with the config that built it, rebuild it with the new one (retriever swap "
+        "--config FILE), or ingest into another collection (--collection NAME).",
+    )
+
+
+def _present(run_roots: Sequence[Root]) -> list[Root]:
+    """The roots that are there: of one that is not, nothing is found, which is asked about."""
+    return [root for root in run_roots if (root.path / root.within).exists()]
+
+
+def _refuse_unreadable(plan: Plan, manifest: Mapping[str, DocumentRecord]) -> None:
+    """Files that were skipped before, and would be again without being read."""
+    for one in plan.skipped:
+        if one.source in manifest:
+            raise LoadingError(one.reason, source=one.source)
