@@ -12,7 +12,7 @@ from retriever.batching import batches
 from retriever.collection.physical import PhysicalCollection
 from retriever.collection.store import Store
 from retriever.embedding.catalogue import find_row
-from retriever.errors import DeletionRefused
+from retriever.errors import CollectionNotFound, DeletionRefused
 from retriever.records import ChunkCounts, IngestReport, Skipped
 from retriever.settings import Settings
 from retriever.surveying import IngestOptions, Survey, refuse_deletions, survey
@@ -99,9 +99,21 @@ def estimate(
     """
     settings = settings or Settings.load()
     options = options or IngestOptions()
-    with assembly.open_store(settings) as store, _line(settings, options) as line:
+    with _store_if_any(settings) as store, _line(settings, options) as line:
         found = _survey(folders, store, line, settings, options)
         return _estimate(found, line, settings)
+
+
+@contextlib.contextmanager
+def _store_if_any(settings: Settings) -> Iterator[Store | None]:
+    """The store, or None before the first ingest: an estimate leaves nothing behind."""
+    try:
+        store = assembly.open_store(settings)
+    except CollectionNotFound:
+        yield None
+        return
+    with store:
+        yield store
 
 
 @contextlib.contextmanager
@@ -123,7 +135,7 @@ def _line(settings: Settings, options: IngestOptions) -> Iterator[Line]:
 
 
 def _survey(
-    folders: Folders, store: Store, line: Line, settings: Settings, options: IngestOptions
+    folders: Folders, store: Store | None, line: Line, settings: Settings, options: IngestOptions
 ) -> Survey:
     return survey(
         [folders] if isinstance(folders, (str, Path)) else list(folders),

@@ -49,21 +49,21 @@ class Survey:
 
 def survey(
     folders: Sequence[str | Path],
-    store: Store,
+    store: Store | None,
     settings: Settings,
     options: IngestOptions,
     *,
     fingerprint: Fingerprint,
     reading: str,
 ) -> Survey:
-    """Look at collection and corpus, and plan.
+    """Look at collection and corpus, and plan; `store` is None where there is none yet.
 
     Raises:
         SettingsError: a folder is not there, or its name is taken.
         FingerprintMismatch: the collection was built with another model or other chunks.
     """
-    found = store.find(settings.collection)
-    state, data = _usable(store, found, fingerprint)
+    found = store.find(settings.collection) if store else None
+    state, data = _usable(store, found, fingerprint) if store and found else (None, None)
     known = state.roots if state else {}
     run_roots, remembered = roots.resolve(folders, known, moved=options.moved_roots)
     manifest = {record.source: record for record in data.manifest()} if data else {}
@@ -121,11 +121,9 @@ def find_unfinished(
 
 
 def _usable(
-    store: Store, state: CollectionState | None, now: Fingerprint
+    store: Store, state: CollectionState, now: Fingerprint
 ) -> tuple[CollectionState | None, PhysicalCollection | None]:
     """The collection, if it is there and was built as the settings say."""
-    if state is None:
-        return None, None
     data = store.physical(state.live)
     built = data.fingerprint
     differing = differences(built.embedding, now.embedding)
