@@ -1,0 +1,107 @@
+"""The files of an embedded Chroma: one folder for each index, and one SQLite file.
+
+Chroma 1.5 leaves the index folder of a deleted collection where it is, and its SQLite file
+never shrinks. The only place that knows Chroma's tables and files.
+"""
+
+import contextlib
+import json
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from retriever.errors import CollectionError
+
+CHROMA = "chroma"
+"""The folder within the state folder."""
+_DATABASE = "chroma.sqlite3"
+_BUSY_TIMEOUT_S = 30.0
+_LIST_INDEXES = """
+import json, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], uri=True, timeout=30.0)
+indexes = connection.execute(
+    "SELECT s.id, c.name FROM segments s LEFT JOIN collections c ON s.collection = c.id "
+    "WHERE s.scope = 'VECTOR'"
+)
+print(json.dumps(indexes.fetchall()))
+"""
+_INDEX = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?:\.damaged-[0-9]+)?")
+_INDEX_FILES = frozenset(
+    {"header.bin", "data_level0.bin", "length.bin", "link_lists.bin", "index_metadata.pickle"}
+)
+
+
+def index_folder(state_folder: Path, collection: str) -> Path | None:
+    """The folder of a collection's index; None where there is none yet."""
+    for index_id, name in _indexes(state_folder):
+        folder = state_folder / CHROMA / index_id
+        if name == collection and _INDEX.fullmatch(index_id) and folder.is_dir():
+            return folder
+    return None
+
+
+def set_aside(state_folder: Path, collection: str) -> None:
+    """Move a collection's index out of Chroma's sight: the tables, with all text, are read on."""
+    folder = index_folder(state_folder, collection)
+    if folder is not None:
+        folder.rename(folder.with_name(f"{folder.name}.damaged-{time.time_ns()}"))
+
+
+def sweep(state_folder: Path) -> int:
+    """Delete index folders that belong to no collection: the bytes that were freed.
+
+    To be called by the writer only. A folder that holds anything else is left alone.
+    """
+    used = {index_id for index_id, _ in _indexes(state_folder)}
+    freed = 0
+    for folder in (state_folder / CHROMA).iterdir():
+        if folder.name in used or not _INDEX.fullmatch(folder.name) or not folder.is_dir():
+            continue
+        if {path.name for path in folder.iterdir()} <= _INDEX_FILES:
+            size = size_bytes(folder)
+            shutil.rmtree(folder, ignore_errors=True)  # a reader's open files bar it on Windows
+            freed += 0 if folder.exists() else size
+    return freed
+
+
+def vacuum(state_folder: Path) -> None:
+    """Rewrite the SQLite file without its free pages; nobody else may have it open.
+
+    Raises:
+        CollectionError: another program is using it, or there is too little room on the disk.
+    """
+    path = state_folder / CHROMA / _DATABASE
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S)) as connection:
+            connection.isolation_level = None  # VACUUM runs in no transaction
+            connection.execute("VACUUM")
+    except sqlite3.Error as error:
+        raise CollectionError(f"{path} cannot be rewritten: {error}.") from error
+
+
+def size_bytes(folder: Path) -> int:
+    """Bytes of the files below a folder; those that vanish meanwhile do not count."""
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            total += path.stat().st_size if path.is_file() else 0
+    return total
+
+
+def _indexes(state_folder: Path) -> list[tuple[str, str]]:
+    """Index folder and collection of every index that Chroma's tables name.
+
+    Read in a process of its own: an SQLite library that closes a file drops the locks that
+    another one in the same process, such as Chroma's, holds on it (sqlite.org/howtocorrupt).
+    """
+    path = (state_folder / CHROMA / _DATABASE).absolute()
+    command = [sys.executable, "-I", "-c", _LIST_INDEXES, f"{path.as_uri()}?mode=ro"]
+    done = subprocess.run(command, capture_output=True, check=False)
+    if done.returncode != 0:
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        raise CollectionError(f"{path} cannot be read: {lines[-1] if lines else 'no answer'}.")
+    return [(str(index_id), str(name)) for index_id, name in json.loads(done.stdout)]
