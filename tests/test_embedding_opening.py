@@ -1,6 +1,5 @@
 """From options to an embedder: what is chosen, what is refused, and what is not imported."""
 
-
 import pytest
 from pydantic import SecretStr
 

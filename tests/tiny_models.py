@@ -68,8 +68,18 @@ def write_transformer(folder: Path) -> Path:
 
 
 def write_pipeline(folder: Path, *, prompts: dict[str, str] | None = None) -> Path:
-    """The same transformer as a sentence-transformers model: mean pooling, normalised."""
+    """The same transformer as a sentence-transformers model; imports torch."""
     write_transformer(folder)
+    return write_pipeline_files(folder, prompts=prompts)
+
+
+def write_pipeline_files(folder: Path, *, prompts: dict[str, str] | None = None) -> Path:
+    """All of a pipeline but its weights: mean pooling, normalised, a window of 64 tokens."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "config.json").exists():
+        write_tokenizer(folder)
+        config = {"model_type": "bert", "hidden_size": 32, "max_position_embeddings": 96}
+        _write_json(folder / "config.json", config)
     modules = [("0", "", "Transformer"), ("1", "1_Pooling", "Pooling"), ("2", "2_N", "Normalize")]
     _write_json(
         folder / "modules.json",

@@ -82,6 +82,7 @@ class CohereProvider:
         self._model = model
         self._key = options.api_key
         self._client: Any = None
+        self._http: Any = None
         self._lock = threading.Lock()
 
     def call(self, texts: Sequence[str], side: Side) -> Answer:
@@ -117,17 +118,27 @@ class CohereProvider:
                 f"Cohere's answer could not be read ({self._masked(str(error))}). Try again."
             ) from self._without_key(error)
 
+    def close(self) -> None:
+        """Close the client's connections."""
+        with self._lock:
+            if self._http is not None:
+                self._http.close()
+            self._http = self._client = None
+
     def _connect(self) -> Any:
         try:
             import cohere
+            import httpx
         except ImportError as error:
             raise MissingDependencyError("cohere", "cohere", "Embedding with Cohere") from error
         with self._lock:
             if self._client is None:
+                # The client never closes a connection that it made itself.
+                self._http = httpx.Client(timeout=self._options.timeout_s, follow_redirects=True)
                 self._client = cohere.ClientV2(
                     api_key=self._key.get_secret_value(),
                     base_url=self._options.base_url,
-                    timeout=self._options.timeout_s,
+                    httpx_client=self._http,
                     log_warning_experimental_features=False,
                 )
         return self._client
@@ -135,7 +146,8 @@ class CohereProvider:
     def _refusal(self, error: Any) -> EmbeddingError:
         status = error.status_code or 0
         answer = f"Cohere answered {status} for {self._model}: {self._masked(str(error.body))}"
-        if status in TRANSIENT_STATUS or status >= 500 or status == 0:
+        # The client also reports a good answer that it could not read.
+        if status in TRANSIENT_STATUS or status >= 500 or status < 400:
             headers = {key.lower(): value for key, value in (error.headers or {}).items()}
             return EmbeddingUnavailable(
                 f"{answer}. Try again later.", retry_after_s=retry_after_s(headers)

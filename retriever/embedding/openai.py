@@ -6,7 +6,6 @@ import math
 import re
 import threading
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,6 +31,12 @@ LIMITS = Limits(texts=2048, tokens=300_000)
 TRANSIENT_STATUS = frozenset({408, 409, 425, 429})
 """With every status from 500 on: what may pass when it is tried again."""
 
+COUNTING_ADVICE = (
+    "Tokens for OpenAI are counted as an upper bound, about twice too high, so chunks become "
+    "smaller than chunking.tokens says. For exact counts: pip install tiktoken, and once: "
+    "python -c \"import tiktoken; tiktoken.get_encoding('cl100k_base')\""
+)
+
 _ABOUT_SIZE = re.compile(
     r"context.?length|maximum|max_tokens|too (?:large|long|many)|exceed|reduce", re.IGNORECASE
 )
@@ -56,14 +61,6 @@ def open_openai(options: EmbedderOptions) -> RemoteEmbedder:
     own = row is not None and row.backend == "openai"
     fingerprint = _fingerprint(options, row)
     count, exact = open_counter(options, reads_cl100k=own)
-    if own and not exact:
-        warnings.warn(
-            "Tokens for OpenAI are counted as an upper bound, about twice too high, so chunks "
-            "become smaller than chunking.tokens says. For exact counts: pip install tiktoken, "
-            "and once: python -c \"import tiktoken; tiktoken.get_encoding('cl100k_base')\"",
-            UserWarning,
-            stacklevel=2,
-        )
     return RemoteEmbedder(
         OpenAIProvider(options, row, fingerprint.dimension),
         fingerprint,
@@ -71,6 +68,7 @@ def open_openai(options: EmbedderOptions) -> RemoteEmbedder:
         limits=LIMITS,
         count=count,
         budget=_budget(options, row),
+        counting_advice=COUNTING_ADVICE if own and not exact else "",
     )
 
 
@@ -154,6 +152,13 @@ class OpenAIProvider:
                 self._encoding = "float"
                 return self.call(texts, side)
             raise self._explained(error, openai) from self._without_key(error)
+
+    def close(self) -> None:
+        """Close the client's connections."""
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+                self._client = None
 
     def _connect(self) -> tuple[Any, Any]:
         try:

@@ -5,6 +5,7 @@ the same time, tries, the budget, and the checks of what comes back are here.
 """
 
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -62,6 +63,10 @@ class Provider(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Close what connections are open; the next call opens new ones."""
+        ...
+
 
 class Budget:
     """What a run has spent, and the most that it may spend; threads may share it."""
@@ -109,14 +114,19 @@ class RemoteEmbedder:
         limits: Limits,
         count: Count,
         budget: Budget,
+        counting_advice: str = "",
     ) -> None:
-        """Keep everything; no call is made."""
+        """Keep everything; no call is made.
+
+        `counting_advice` says how inexact counts become exact; who counts is told once.
+        """
         self._provider = provider
         self._fingerprint = fingerprint
         self._limits = limits
         self._count = count
         self._concurrency = options.concurrency
         self._max_attempts = options.max_attempts
+        self._counting_advice = counting_advice
         self.budget = budget
 
     def __repr__(self) -> str:
@@ -128,8 +138,15 @@ class RemoteEmbedder:
         """How the vectors are made, as far as the provider says."""
         return self._fingerprint
 
+    def close(self) -> None:
+        """Close the connections to the provider; the next call opens new ones."""
+        self._provider.close()
+
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Counts with the chunk prefix: exact, or an upper bound where no vocabulary is at hand."""
+        if self._counting_advice:
+            advice, self._counting_advice = self._counting_advice, ""
+            warnings.warn(advice, UserWarning, stacklevel=2)
         return self._count([self._fingerprint.chunk_prefix + text for text in texts])
 
     def embed_chunks(self, texts: Sequence[str]) -> Vectors:

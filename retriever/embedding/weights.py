@@ -115,8 +115,10 @@ def _missing_modules(folder: Path) -> str:
         if not isinstance(module, dict):
             return "a readable modules.json"
         path, kind = str(module.get("path", "")), str(module.get("type", ""))
-        if path and kind.endswith((".Pooling", ".Dense")) and not (folder / path).is_dir():
-            return path
+        if kind.endswith(".Pooling") and not (folder / path / "config.json").is_file():
+            return f"{path}/config.json"
+        if kind.endswith(".Dense") and not (folder / path / "model.safetensors").is_file():
+            return f"{path}/model.safetensors"
     return ""
 
 

@@ -1,0 +1,182 @@
+"""Servers on this machine that speak the protocols of OpenAI and Cohere, faults included."""
+
+import base64
+import json
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from retriever.testing import HashingEmbedder
+
+DIMENSION = 64
+
+
+@dataclass(slots=True)
+class Fault:
+    """What goes wrong with the next request."""
+
+    status: int = 200
+    body: dict[str, Any] | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    kind: str = ""
+    """reset, slow, cut, garbage, fewer, doubled, nan, zero, or narrow; empty for a mere status."""
+
+
+@dataclass(slots=True)
+class Recorded:
+    """One request as it arrived."""
+
+    path: str
+    body: dict[str, Any]
+    authorization: str
+
+    @property
+    def texts(self) -> list[str]:
+        found: list[str] = self.body.get("input") or self.body["texts"]
+        return found
+
+
+class ProviderServer(ThreadingHTTPServer):
+    """Answers with the vectors of the hashing embedder; plays its faults first, in order."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.faults: list[Fault] = []
+        self.requests: list[Recorded] = []
+        self.shuffled = False
+        self.knows_base64 = True
+        self.most_texts = 10**9
+        """More texts in one request are refused with a 400 that speaks of size."""
+        self.lock = threading.Lock()
+        self.embedder = HashingEmbedder(dimension=DIMENSION, window=10**6)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/v1"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that gave up are no news."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
+    server: ProviderServer
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
+    """Head and body leave in one piece: two would wait for each other's acknowledgement."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing is printed."""
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        recorded = Recorded(self.path, body, self.headers.get("Authorization", ""))
+        with self.server.lock:
+            self.server.requests.append(recorded)
+            fault = self.server.faults.pop(0) if self.server.faults else Fault()
+        if fault.kind in ("reset", "slow", "cut", "garbage"):
+            self._misbehave(fault)
+        elif fault.status != 200:
+            self._send(fault.status, fault.body or {"error": {"message": "no"}}, fault.headers)
+        elif len(recorded.texts) > self.server.most_texts:
+            message = "This model's maximum context length is exceeded: too many tokens."
+            self._send(400, {"error": {"message": message, "code": "x"}})
+        elif body.get("encoding_format") == "base64" and not self.server.knows_base64:
+            self._send(400, {"error": {"message": "encoding_format: base64 is not supported"}})
+        elif self.path.endswith("/embed"):
+            self._send(200, self._cohere(recorded, fault))
+        else:
+            self._send(200, self._openai(recorded, fault))
+
+    def _misbehave(self, fault: Fault) -> None:
+        if fault.kind == "reset":
+            linger = struct.pack("ii", 1, 0)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            self.connection.close()
+        elif fault.kind == "slow":
+            threading.Event().wait(1.0)
+        else:
+            content = b'{"data": [{"index": 0, "embed'
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            missing = 100 if fault.kind == "cut" else 0
+            self.send_header("Content-Length", str(len(content) + missing))
+            self.end_headers()
+            self.wfile.write(content)
+            self.wfile.flush()
+        self.close_connection = True
+
+    def _vectors(self, recorded: Recorded, fault: Fault) -> list[list[float]]:
+        width = recorded.body.get("dimensions", DIMENSION)
+        # Longer than 1, as a provider's vectors may be.
+        rows = (2 * self.server.embedder.embed_chunks(recorded.texts)[:, :width]).tolist()
+        if fault.kind == "nan":
+            rows[0][0] = float("nan")
+        elif fault.kind == "zero":
+            rows[0] = [0.0] * width
+        elif fault.kind == "narrow":
+            rows = [row[:-1] for row in rows]
+        elif fault.kind == "fewer":
+            rows = rows[:-1]
+        return rows
+
+    def _openai(self, recorded: Recorded, fault: Fault) -> dict[str, Any]:
+        data = [
+            {"object": "embedding", "index": index, "embedding": row}
+            for index, row in enumerate(self._vectors(recorded, fault))
+        ]
+        if fault.kind == "doubled":
+            data[-1]["index"] = 0
+        if recorded.body.get("encoding_format") == "base64":
+            for item in data:
+                packed = struct.pack(f"<{len(item['embedding'])}f", *item["embedding"])
+                item["embedding"] = base64.b64encode(packed).decode()
+        if self.server.shuffled:
+            data.reverse()
+        tokens = sum(self.server.embedder.count_tokens(recorded.texts))
+        usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+        return {"object": "list", "model": "m", "data": data, "usage": usage}
+
+    def _cohere(self, recorded: Recorded, fault: Fault) -> dict[str, Any]:
+        tokens = sum(self.server.embedder.count_tokens(recorded.texts))
+        return {
+            "id": "1",
+            "response_type": "embeddings_by_type",
+            "embeddings": {"float": self._vectors(recorded, fault)},
+            "texts": recorded.texts,
+            "meta": {"api_version": {"version": "2"}, "billed_units": {"input_tokens": tokens}},
+        }
+
+    def _send(
+        self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None
+    ) -> None:
+        content = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+
+@contextmanager
+def provider_server() -> Iterator[ProviderServer]:
+    """A running server, stopped at the end."""
+    server = ProviderServer()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,0 +1,129 @@
+"""Cohere's protocol through the official client, against a real server on this machine."""
+
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from provider_servers import DIMENSION, Fault, ProviderServer, provider_server
+from pydantic import SecretStr
+
+from retriever.embedding import retrying
+from retriever.embedding.opening import open_embedder
+from retriever.embedding.options import EmbedderOptions
+from retriever.embedding.remote import RemoteEmbedder
+from retriever.errors import EmbeddingError, EmbeddingRejected, EmbeddingUnavailable, SettingsError
+from retriever.protocols import Embedder
+from retriever.testing import EmbedderContract, HashingEmbedder
+
+KEY = "co-test-0123456789abcdef"
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[ProviderServer]:
+    with provider_server() as server:
+        yield server
+
+
+@pytest.fixture
+def server(running: ProviderServer) -> ProviderServer:
+    running.faults.clear()
+    running.requests.clear()
+    return running
+
+
+@pytest.fixture(autouse=True)
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retrying, "FIRST_WAIT_S", 0.001)
+
+
+OPENED: list[RemoteEmbedder] = []
+
+
+@pytest.fixture(autouse=True)
+def _closed_connections() -> Iterator[None]:
+    yield
+    while OPENED:
+        OPENED.pop().close()
+
+
+def opened(server: ProviderServer, **changes: Any) -> RemoteEmbedder:
+    values: dict[str, Any] = {
+        "model": "served-model",
+        "backend": "cohere",
+        "base_url": server.url.removesuffix("/v1"),
+        "api_key": SecretStr(KEY),
+        "dimension": DIMENSION,
+        "window_tokens": 500,
+        "max_attempts": 3,
+    }
+    embedder = open_embedder(EmbedderOptions(**(values | changes)))
+    assert isinstance(embedder, RemoteEmbedder)
+    OPENED.append(embedder)
+    return embedder
+
+
+class TestCohereEmbedder(EmbedderContract):
+    secret = KEY
+
+    @pytest.fixture
+    def embedder(self, server: ProviderServer) -> Embedder:
+        return opened(server)
+
+
+def test_the_side_is_told_and_nothing_may_be_cut(server: ProviderServer) -> None:
+    embedder = opened(server)
+    embedder.embed_chunks(["a chunk"])
+    embedder.embed_query("a query")
+    sides = [(request.body["input_type"], request.body["truncate"]) for request in server.requests]
+    assert sides == [("search_document", "NONE"), ("search_query", "NONE")]
+
+
+def test_a_call_holds_at_most_96_texts(server: ProviderServer) -> None:
+    texts = [f"text number {i}" for i in range(500)]
+    vectors = opened(server).embed_chunks(texts)
+    expected = HashingEmbedder(dimension=DIMENSION).embed_chunks(texts)
+    np.testing.assert_allclose(vectors, expected, atol=1e-6)
+    assert max(len(request.texts) for request in server.requests) == 96
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *(Fault(status=status, body={"message": "no"}) for status in (429, 500, 503)),
+        *(Fault(kind=kind) for kind in ("reset", "cut", "garbage", "fewer")),
+    ],
+    ids=lambda fault: fault.kind or str(fault.status),
+)
+def test_a_transient_fault_is_tried_again_once(server: ProviderServer, fault: Fault) -> None:
+    server.faults = [fault]
+    assert opened(server).embed_chunks(["cat", "dog"]).shape == (2, DIMENSION)
+    assert len(server.requests) == 2
+
+
+def test_a_fault_that_stays_is_raised_after_max_attempts(server: ProviderServer) -> None:
+    server.faults = [Fault(status=503, body={"message": "no"})] * 9
+    with pytest.raises(EmbeddingUnavailable, match="503"):
+        opened(server).embed_chunks(["cat"])
+    assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
+def test_a_final_fault_is_raised_at_once(server: ProviderServer, status: int) -> None:
+    server.faults = [Fault(status=status, body={"message": "no"})]
+    with pytest.raises(EmbeddingRejected, match=str(status)):
+        opened(server).embed_chunks(["cat"])
+    assert len(server.requests) == 1
+
+
+def test_the_key_shows_in_no_error(server: ProviderServer) -> None:
+    server.faults = [Fault(status=401, body={"message": f"invalid api token {KEY}"})]
+    with pytest.raises(EmbeddingError) as caught:
+        opened(server).embed_chunks(["cat"])
+    assert KEY not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_missing_key_is_refused_at_opening() -> None:
+    with pytest.raises(SettingsError, match="CO_API_KEY"):
+        open_embedder(EmbedderOptions(model="embed-english-v3.0"))
