@@ -110,6 +110,14 @@ def test_a_model_that_was_not_trained_for_it_is_not_cut_short(folder: Path) -> N
         read_model(EmbedderOptions(model="tiny", dimension=16), folder)
 
 
+def test_code_that_comes_with_a_model_is_not_run_unless_trusted(copied: Path) -> None:
+    modules = json.loads((copied / "modules.json").read_text(encoding="utf-8"))
+    modules[0]["type"] = "os.path"
+    (copied / "modules.json").write_text(json.dumps(modules), encoding="utf-8")
+    with pytest.raises(SettingsError, match="trust_remote_code"):
+        read_model(EmbedderOptions(model="tiny"), copied)
+
+
 @pytest.mark.parametrize("content", ["{", "[1, 2", "\xff"])
 def test_a_damaged_file_is_named(copied: Path, content: str) -> None:
     (copied / "sentence_bert_config.json").write_text(content, encoding="latin-1")

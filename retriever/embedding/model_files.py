@@ -58,6 +58,7 @@ def read_model(options: EmbedderOptions, folder: Path) -> LocalModel:
         SettingsError: a file is damaged, or an option contradicts the model.
     """
     files = _Files(folder)
+    _refuse_foreign_code(options, files)
     row = find_row(options.model)
     known = row if row is not None and row.backend == "sentence-transformers" else None
     modules = files.modules
@@ -80,6 +81,16 @@ def read_model(options: EmbedderOptions, folder: Path) -> LocalModel:
         modules=modules,
         full_dimension=full,
     )
+
+
+def _refuse_foreign_code(options: EmbedderOptions, files: "_Files") -> None:
+    foreign = [kind for kind in files.types if not kind.startswith("sentence_transformers.")]
+    if foreign and not options.trust_remote_code:
+        raise SettingsError(
+            f"{options.model} is made of code of its own ({foreign[0]}), which is not run. Name "
+            "another model, or, if you trust whoever wrote it, set "
+            "embedding.trust_remote_code = true."
+        )
 
 
 def _name(options: EmbedderOptions, folder: Path) -> str:
@@ -147,7 +158,11 @@ class _Files:
         )
         self.tokenizer = _read(folder / "tokenizer_config.json")
         listed = _read(folder / "modules.json").get("items", [])
-        self._modules = [(_kind(item), str(item.get("path", ""))) for item in listed]
+        self.types = tuple(str(item.get("type", "")) for item in listed)
+        self._modules = [
+            (kind.rpartition(".")[2], str(item.get("path", "")))
+            for kind, item in zip(self.types, listed, strict=True)
+        ]
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -229,10 +244,6 @@ def _read(path: Path) -> Mapping[str, Any]:
     if isinstance(content, list):
         return {"items": [item for item in content if isinstance(item, dict)]}
     return content if isinstance(content, dict) else {}
-
-
-def _kind(module: Mapping[str, Any]) -> str:
-    return str(module.get("type", "")).rpartition(".")[2]
 
 
 def _hidden_size(config: Mapping[str, Any]) -> int:

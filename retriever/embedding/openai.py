@@ -20,7 +20,6 @@ from retriever.errors import (
     EmbeddingError,
     EmbeddingRejected,
     EmbeddingUnavailable,
-    MissingDependencyError,
     SettingsError,
 )
 from retriever.records import EmbeddingFingerprint
@@ -55,7 +54,6 @@ def open_openai(options: EmbedderOptions) -> RemoteEmbedder:
 
     Raises:
         SettingsError: no key, or dimension and window of an unknown model are not set.
-        MissingDependencyError: the openai package is not installed.
     """
     row = find_row(options.model)
     own = row is not None and row.backend == "openai"
@@ -161,10 +159,8 @@ class OpenAIProvider:
                 self._client = None
 
     def _connect(self) -> tuple[Any, Any]:
-        try:
-            import openai
-        except ImportError as error:
-            raise MissingDependencyError("openai", "openai", "Embedding with OpenAI") from error
+        import openai
+
         with self._lock:
             if self._client is None:
                 key = self._options.api_key

@@ -11,7 +11,7 @@ from retriever.embedding.options import EmbedderOptions
 from retriever.embedding.precision import PROBES, choose
 from retriever.embedding.tokenizing import open_tokenizer
 from retriever.embedding.torch_running import arithmetic, device_for, fastest, quiet_loading
-from retriever.errors import EmbeddingRejected, MissingDependencyError
+from retriever.errors import EmbeddingRejected
 
 if TYPE_CHECKING:
     import torch
@@ -41,16 +41,11 @@ class PipelineRunner:
         """Load the model, and choose the fastest arithmetic that agrees with float32.
 
         Raises:
-            MissingDependencyError: sentence-transformers is not installed.
             EmbeddingRejected: the model cannot be loaded.
         """
-        try:
-            import torch
-            from sentence_transformers import SentenceTransformer
-        except ImportError as error:
-            raise MissingDependencyError(
-                "sentence-transformers", "local", "Embedding with a model on this machine"
-            ) from error
+        import torch
+        from sentence_transformers import SentenceTransformer
+
         self._torch: Any = torch
         self._device = device_for(torch, options.device)
         try:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from retriever.errors import MissingDependencyError, SettingsError
+from retriever.errors import SettingsError
 
 PROBE_BATCH = 512
 """Texts tokenized at a time: the token objects of more would only take memory."""
@@ -78,12 +78,8 @@ class SlowTokenizer:
         Raises:
             SettingsError: the folder holds no tokenizer.
         """
-        try:
-            from transformers import AutoTokenizer
-        except ImportError as error:
-            raise MissingDependencyError(
-                "transformers", "dev", "A model without tokenizer.json"
-            ) from error
+        from transformers import AutoTokenizer
+
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(
                 str(folder), local_files_only=True, trust_remote_code=False

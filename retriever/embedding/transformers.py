@@ -15,7 +15,7 @@ from retriever.embedding.options import EmbedderOptions
 from retriever.embedding.precision import PROBES, choose
 from retriever.embedding.tokenizing import Tokenizer, open_tokenizer
 from retriever.embedding.torch_running import arithmetic, device_for, fastest, quiet_loading
-from retriever.errors import EmbeddingRejected, MissingDependencyError
+from retriever.errors import EmbeddingRejected
 
 UNUSED_WEIGHTS = ("pooler",)
 """Parts of a model that pooling does not read, and that many checkpoints leave out."""
@@ -46,16 +46,11 @@ class TransformerRunner:
         """Load the model, and choose the fastest arithmetic that agrees with float32.
 
         Raises:
-            MissingDependencyError: transformers is not installed.
             EmbeddingRejected: the model cannot be loaded, or weights that it needs are missing.
         """
-        try:
-            import torch
-            import transformers
-        except ImportError as error:
-            raise MissingDependencyError(
-                "transformers", "local", "Embedding with a model on this machine"
-            ) from error
+        import torch
+        import transformers
+
         self._torch: Any = torch
         self._device = device_for(torch, options.device)
         self._pooling = model.fingerprint.pooling
