@@ -1,11 +1,15 @@
-"""How alike two generations of a collection answer: the share of the top 10 that they agree on."""
+"""How two generations of a collection answer: alike on samples, and right on judged questions."""
 
+import json
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from retriever.collection.physical import PhysicalCollection
+from retriever.errors import SettingsError
 from retriever.protocols import Embedder
 
 Side = tuple[PhysicalCollection, Embedder]
@@ -14,6 +18,49 @@ SAMPLED_QUERIES = 50
 DEPTH = 10
 _QUERY_CHARACTERS = 200
 _SEED = 20_261_123
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question and the sources of the documents that answer it."""
+
+    text: str
+    sources: frozenset[str]
+
+
+def read_questions(path: Path) -> list[Question]:
+    """Judged questions from a JSONL file; those without an answer are left out.
+
+    A line is `{"question": ..., "answers": [{"source": ...}, ...]}`.
+
+    Raises:
+        SettingsError: the file is not there, or a line is something else.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except OSError as error:
+        raise SettingsError(f"The questions {path} cannot be read: {error.strerror}.") from error
+    questions = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            judged = json.loads(line)
+            sources = frozenset(str(one["source"]) for one in judged["answers"])
+            questions.append(Question(text=str(judged["question"]), sources=sources))
+        except (ValueError, KeyError, TypeError) as error:
+            raise SettingsError(
+                f"{path}, line {number}: not a question with its answers ({error!r}). Expected "
+                '{"question": "...", "answers": [{"source": "..."}]}.'
+            ) from error
+    return [question for question in questions if question.sources]
+
+
+def success(side: Side, questions: Sequence[Question]) -> float:
+    """Success@10: the share of questions with a right source among the top 10, 0 to 1."""
+    tops = _tops(side, [question.text for question in questions], by_chunk=False)
+    hits = sum(bool(top & one.sources) for top, one in zip(tops, questions, strict=True))
+    return round(hits / len(questions), 4)
 
 
 def overlap(one: Side, other: Side, *, by_chunk: bool) -> float:
@@ -32,7 +79,7 @@ def overlap(one: Side, other: Side, *, by_chunk: bool) -> float:
     queries = _sample(one[0])
     if not queries:
         return 1.0
-    first, second = (_tops(side, queries, by_chunk) for side in (one, other))
+    first, second = (_tops(side, queries, by_chunk=by_chunk) for side in (one, other))
     shares = [len(a & b) / max(len(a | b), 1) for a, b in zip(first, second, strict=True)]
     return round(sum(shares) / len(shares), 4)
 
@@ -52,7 +99,7 @@ def _sample(data: PhysicalCollection) -> list[str]:
     return [query.strip().split("\n")[0][:_QUERY_CHARACTERS] for query in drawn if query.strip()]
 
 
-def _tops(side: Side, queries: Sequence[str], by_chunk: bool) -> list[set[str]]:
+def _tops(side: Side, queries: Sequence[str], *, by_chunk: bool) -> list[set[str]]:
     data, embedder = side
     vectors = np.stack([embedder.embed_query(query) for query in queries])
     rankings = data.rank(vectors, count=DEPTH, where=None)

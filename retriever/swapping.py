@@ -5,7 +5,7 @@ that was stopped is taken up where it ended, and one that fails has changed noth
 readers see. The switch, and the switch back, is one change of the pointer's metadata.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from retriever import assembly
@@ -15,7 +15,7 @@ from retriever.chunking import Chunker, ChunkingOptions
 from retriever.collection.physical import PhysicalCollection
 from retriever.collection.state import CollectionState, Run
 from retriever.collection.store import Store
-from retriever.comparing import overlap
+from retriever.comparing import Question, overlap, success
 from retriever.embedding.cache import VectorCache
 from retriever.embedding.catalogue import find_row
 from retriever.errors import (
@@ -64,9 +64,21 @@ class SwapReport:
     chunks: int
     embedded: int
     tokens: int
-    overlap_at_10: float | None
-    """Mean share of the top 10 that both generations agree on, over sampled queries; 0 to 1.
-    None where the old model is not to be had."""
+    comparison: "Comparison | None"
+    """None where the old model is not to be had."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How the generation before and the one after answer the same queries."""
+
+    overlap_at_10: float
+    """Mean share of the top 10 that both agree on, over sampled queries; 0 to 1."""
+    questions: int = 0
+    """Judged questions that were asked."""
+    success_before: float | None = None
+    """Success@10 on them, 0 to 1."""
+    success_after: float | None = None
 
 
 def plan_swap(settings: Settings) -> SwapPlan:
@@ -101,9 +113,15 @@ def plan_swap(settings: Settings) -> SwapPlan:
         )
 
 
-def swap(settings: Settings, *, progress: Progress | None = None) -> SwapReport:
+def swap(
+    settings: Settings,
+    *,
+    questions: Sequence[Question] = (),
+    progress: Progress | None = None,
+) -> SwapReport:
     """Rebuild a collection as the settings say, beside the live one, and switch to it.
 
+    Both generations are compared on sampled queries, and on `questions` where there are any.
     Readers are served by the old generation until the switch and by the new one from their
     next query on. The old generation is kept: see `rollback` and `prune`.
 
@@ -113,7 +131,7 @@ def swap(settings: Settings, *, progress: Progress | None = None) -> SwapReport:
         EmbeddingError: text could not be embedded; the next swap goes on from there.
     """
     with assembly.open_writing_store(settings) as store:
-        return _Swap(store, settings).run(progress)
+        return _Swap(store, settings).run(questions, progress)
 
 
 def rollback(settings: Settings) -> CollectionState:
@@ -177,14 +195,14 @@ class _Swap:
                 self._live, self.state.roots, loader=loader, chunker=self._chunker
             )
 
-    def run(self, progress: Progress | None) -> SwapReport:
+    def run(self, questions: Sequence[Question], progress: Progress | None) -> SwapReport:
         """Build, check, compare, switch."""
         state = self._store.save(replace(self.state, run=Run.now()))
         name = self._target(state)
         target = self._store.physical(name)
         totals, documents = self._build(target, progress)
         chunks = _check(self._live, target, documents)
-        agreed = self._overlap(target)
+        compared = self._compare(target, questions)
         self._store.save(state.next(live=name, previous=state.live, run=None))
         return SwapReport(
             collection=state.name,
@@ -194,17 +212,26 @@ class _Swap:
             chunks=chunks,
             embedded=totals.embedded,
             tokens=totals.tokens,
-            overlap_at_10=agreed,
+            comparison=compared,
         )
 
-    def _overlap(self, target: PhysicalCollection) -> float | None:
-        """How alike both generations answer; None where the old model is not to be had."""
+    def _compare(
+        self, target: PhysicalCollection, questions: Sequence[Question]
+    ) -> Comparison | None:
         try:
             old = assembly.open_collection_embedder(
                 self._settings, self.built.embedding, follow=True
             )
-            sides = (self._live, old), (target, self._embedder)
-            return overlap(*sides, by_chunk=not self.from_files)
+            before, after = (self._live, old), (target, self._embedder)
+            agreed = overlap(before, after, by_chunk=not self.from_files)
+            if not questions:
+                return Comparison(overlap_at_10=agreed)
+            return Comparison(
+                overlap_at_10=agreed,
+                questions=len(questions),
+                success_before=success(before, questions),
+                success_after=success(after, questions),
+            )
         except (EmbeddingError, SettingsError, MissingDependencyError):
             return None
 

@@ -7,7 +7,8 @@ import pytest
 
 from retriever import assembly
 from retriever.collection.physical import PhysicalCollection
-from retriever.errors import CollectionError, FingerprintMismatch
+from retriever.comparing import read_questions
+from retriever.errors import CollectionError, FingerprintMismatch, SettingsError
 from retriever.ingestion import ingest
 from retriever.retrieval import Retriever
 from retriever.settings import Settings
@@ -48,8 +49,8 @@ def test_a_swapped_collection_equals_one_that_was_built_with_the_new_model(
     assert swapped == clean
     assert (report.live, report.previous) == ("docs.2", "docs.1")
     assert report.documents == 3
-    assert report.overlap_at_10 is not None
-    assert 0.5 < report.overlap_at_10 <= 1.0
+    assert report.comparison is not None
+    assert 0.5 < report.comparison.overlap_at_10 <= 1.0
 
 
 def test_another_chunk_size_is_cut_from_the_files(
@@ -181,3 +182,26 @@ def test_documents_that_changed_between_a_dead_swap_and_the_next_are_in_step(
     swap(settings)
     ingest(corpus, make_settings(collection="clean", **OTHER))
     assert contents(built) == contents(make_settings(collection="clean"))
+
+
+def test_both_generations_are_compared_on_judged_questions(
+    built: Settings, make_settings: MakeSettings, tmp_path: Path
+) -> None:
+    file = tmp_path / "questions.jsonl"
+    file.write_text(
+        '{"question": "red button", "answers": [{"source": "corpus/pump.md"}]}\n'
+        '{"question": "red button", "answers": [{"source": "corpus/nope.md"}]}\n'
+        '{"question": "nothing answers this", "answers": []}\n',
+        encoding="utf-8",
+    )
+    compared = swap(make_settings(**OTHER), questions=read_questions(file)).comparison
+    assert compared is not None
+    assert (compared.questions, compared.success_before, compared.success_after) == (2, 0.5, 0.5)
+
+
+@pytest.mark.parametrize("line", ["{}", "no JSON", '{"question": "x", "answers": [1]}', "[]"])
+def test_a_line_that_is_no_question_is_refused_by_its_number(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "questions.jsonl"
+    file.write_text(f"\n{line}\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match="line 2"):
+        read_questions(file)
