@@ -16,37 +16,41 @@ Config = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+Folders = Annotated[
+    list[str], typer.Argument(metavar="FOLDER", help="Folders, each PATH or NAME=PATH.")
+]
+Include = Annotated[
+    list[str] | None, typer.Option(metavar="GLOB", help="Only files that match; may be repeated.")
+]
+Exclude = Annotated[
+    list[str] | None, typer.Option(metavar="GLOB", help="No files that match; may be repeated.")
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Fail at a file that cannot be read.")]
+MoveRoot = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=PATH", help="A known root is in another place now."),
+]
 
 MODEL_NOTE_AFTER_S = 2.0
 
 
 def ingest(  # noqa: PLR0913  # a command's options are its parameters
-    folders: Annotated[
-        list[str], typer.Argument(metavar="FOLDER", help="Folders, each PATH or NAME=PATH.")
-    ],
+    folders: Folders,
     collection: Collection = None,
     config: Config = None,
-    include: Annotated[
-        list[str] | None,
-        typer.Option(metavar="GLOB", help="Only files that match; may be repeated."),
-    ] = None,
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option(metavar="GLOB", help="No files that match; may be repeated."),
-    ] = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Fail at a file that cannot be read.")
-    ] = False,
+    include: Include = None,
+    exclude: Exclude = None,
+    strict: Strict = False,
     allow_delete: Annotated[
         bool,
         typer.Option(
             "--allow-delete", help="Delete even where a root is empty or most documents are gone."
         ),
     ] = False,
-    move_root: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=PATH", help="A known root is in another place now."),
-    ] = None,
+    move_root: MoveRoot = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what it would do, as `plan` does.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Bring a collection up to date with folders of files."""
@@ -55,10 +59,13 @@ def ingest(  # noqa: PLR0913  # a command's options are its parameters
     from retriever.ingestion import IngestOptions
     from retriever.ingestion import ingest as bring_up_to_date
 
-    settings = _load(config, collection, loading={"include": include, "exclude": exclude})
+    settings = load(config, collection, loading={"include": include, "exclude": exclude})
     options = IngestOptions(
         strict=strict, allow_delete=allow_delete, moved_roots=tuple(move_root or ())
     )
+    if dry_run:
+        _show_estimate(folders, settings, options, as_json=as_json)
+        return
     try:
         with shown_progress() as progress:
             report = bring_up_to_date(folders, settings, options=options, progress=progress)
@@ -69,6 +76,24 @@ def ingest(  # noqa: PLR0913  # a command's options are its parameters
         show_json(report_json(report))
     else:
         show_report(report)
+
+
+def plan(  # noqa: PLR0913  # a command's options are its parameters
+    folders: Folders,
+    collection: Collection = None,
+    config: Config = None,
+    include: Include = None,
+    exclude: Exclude = None,
+    strict: Strict = False,
+    move_root: MoveRoot = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what `ingest` would do: files, chunks, tokens, money, time. Nothing is changed."""
+    from retriever.ingestion import IngestOptions
+
+    settings = load(config, collection, loading={"include": include, "exclude": exclude})
+    options = IngestOptions(strict=strict, moved_roots=tuple(move_root or ()))
+    _show_estimate(folders, settings, options, as_json=as_json)
 
 
 def search(  # noqa: PLR0913  # a command's options are its parameters
@@ -103,7 +128,7 @@ def search(  # noqa: PLR0913  # a command's options are its parameters
     condition = _parse_where(where)
     if budget is not None and not context:
         raise typer.BadParameter("it needs --context.", param_hint="--budget")
-    settings = _load(config, collection)
+    settings = load(config, collection)
     with (
         patience("Loading the model ...", after_s=MODEL_NOTE_AFTER_S),
         Retriever.open(settings) as retriever,
@@ -128,7 +153,7 @@ def status(collection: Collection = None, config: Config = None, as_json: AsJson
 
     from retriever.cli.status import read_status, show_status
 
-    found = read_status(_load(config, collection))
+    found = read_status(load(config, collection))
     if as_json:
         show_json(asdict(found))
     else:
@@ -140,7 +165,7 @@ def collections(config: Config = None, as_json: AsJson = False) -> None:
     from retriever import assembly
     from retriever.cli.listings import collection_rows, show_collections
 
-    settings = _load(config, None)
+    settings = load(config, None)
     rows = collection_rows(settings)
     if as_json:
         show_json(rows)
@@ -163,14 +188,24 @@ def config(config: Config = None, collection: Collection = None, as_json: AsJson
     """Show every setting, its value and where it came from."""
     from retriever.cli.listings import setting_rows, show_settings
 
-    rows = setting_rows(_load(config, collection))
+    rows = setting_rows(load(config, collection))
     if as_json:
         show_json(rows)
     else:
         show_settings(rows)
 
 
-def _load(files: list[str] | None, collection: str | None, **sections: object) -> Any:
+def _show_estimate(folders: list[str], settings: Any, options: Any, *, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from retriever.cli.reports import show_estimate
+    from retriever.ingestion import estimate
+
+    found = estimate(folders, settings, options=options)
+    show_json(asdict(found)) if as_json else show_estimate(found)
+
+
+def load(files: list[str] | None, collection: str | None, **sections: object) -> Any:
     """The settings of this call; Any, since naming their type would load pydantic at start."""
     from retriever.settings import Settings
 

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from pydantic import SecretStr
 
 from retriever import assembly
 from retriever.cli.terminal import one_line, printable, show, show_styled
+from retriever.embedding.cache import VectorCache
 from retriever.embedding.catalogue import ROWS, ModelRow
 from retriever.embedding.options import EmbedderOptions
 from retriever.errors import CollectionNotFound, RetrieverError
@@ -109,6 +111,23 @@ def _is_here(row: ModelRow) -> bool | None:
         return find_model_here(options) is not None
     except RetrieverError:
         return False
+
+
+def cache_rows(cache: VectorCache) -> list[Row]:
+    """What the vector cache holds, by fingerprint."""
+    return [asdict(one) for one in cache.contents()]
+
+
+def show_cache(rows: Sequence[Row]) -> None:
+    """Print the vector cache's contents for people."""
+    if not rows:
+        show("The cache is empty.")
+        return
+    table = _table("model", "vectors", "MB", "fingerprint")
+    for row in rows:
+        size_mb = f"{float(str(row['size_bytes'])) / 1e6:,.1f}"
+        _add(table, [row["model"], f"{row['count']:,}", size_mb, row["fingerprint"]])
+    show_styled(table)
 
 
 def setting_rows(settings: Settings) -> list[Row]:

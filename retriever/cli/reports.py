@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 from retriever.cli.progress import duration
 from retriever.cli.terminal import one_line, show
+from retriever.ingestion import IngestEstimate
 from retriever.records import IngestReport, Skipped
 
 MOST_LISTED = 20
@@ -31,6 +32,27 @@ def show_report(report: IngestReport) -> None:
         show(f"{report.tokens_cut:,} tokens were beyond the model's window.")
     _list_skipped(report.skipped)
     _list("Warnings", [one_line(warning) for warning in report.warnings])
+
+
+def show_estimate(found: IngestEstimate) -> None:
+    """Print for people what a run would do."""
+    rate = "" if found.seconds is None else f", about {duration(found.seconds)}"
+    show(
+        f"{found.collection}: {len(found.added):,} to add, {len(found.updated):,} to update, "
+        f"{found.unchanged:,} unchanged, {len(found.deleted):,} to delete, "
+        f"{len(found.skipped):,} skipped",
+        f"chunks: {found.chunks:,} to embed, {found.cached:,} of them from the cache; "
+        f"{found.tokens:,} tokens, ${found.price_usd:,.4f}{rate}",
+    )
+    for title, sources in (
+        ("Added", found.added),
+        ("Updated", found.updated),
+        ("Deleted", found.deleted),
+    ):
+        _list(title, [one_line(source) for source in sources])
+    _list_skipped(found.skipped)
+    if found.needs_allow_delete:
+        show("", "This deletes more than is usual: ingest asks for --allow-delete.")
 
 
 def _list_skipped(skipped: Sequence[Skipped]) -> None:

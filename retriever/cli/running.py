@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn, TextIO
 import typer
 from typer.core import TyperGroup
 
-from retriever.cli import commands
+from retriever.cli import commands, swaps
 from retriever.cli.terminal import note, prepare_streams, show
 from retriever.errors import RetrieverError
 
@@ -44,11 +44,16 @@ app = typer.Typer(
 )
 for _command in (
     commands.ingest,
+    commands.plan,
     commands.search,
     commands.status,
     commands.collections,
     commands.models,
     commands.config,
+    swaps.swap,
+    swaps.rollback,
+    swaps.prune,
+    swaps.cache,
 ):
     app.command()(_command)
 
