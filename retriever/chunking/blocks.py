@@ -34,35 +34,49 @@ class Block(NamedTuple):
     """Whether its lines mean something: code and tables, not wrapped prose."""
 
 
+_FENCE, _ITEM = r"`{3,}|~{3,}", r"(?:[-*+•]|\d{1,9}[.)])[^\S\n]"
+_WRAPPED = r"\S[^\n]{0,158}\n"
+"""A line beyond this length is not wrapped: it is a paragraph of its own."""
 _LINE = re.compile(
-    r"[^\S\n]*(?:(?P<fence>`{3,}|~{3,})|(?P<row>\|)"
-    r"|(?P<item>(?:[-*+•]|\d{1,9}[.)])[^\S\n])|(?P<text>\S))?[^\n]*\n?"
+    rf"[^\S\n]*+(?:(?P<fence>{_FENCE})|(?P<row>\|)|(?P<item>{_ITEM})"
+    rf"|(?P<wrapped>{_WRAPPED}(?:[^\S\n]*+(?!{_FENCE}|\||{_ITEM}){_WRAPPED})*+)|(?P<long>\S))?+"
+    r"(?:(?<=\n)|[^\n]*+\n?)"
 )
-_UNWRAPPED_CHARACTERS = 160
-"""A line beyond this is not wrapped: its end is the end of a paragraph."""
 _CAPTION_CHARACTERS = 80
+_PROSE = ("wrapped", "long")
+_ITEM_START = re.compile(_ITEM)
+_CODE_BREAKS = {"line": Break.SENTENCE, "inner": Break.ITEM, "outer": Break.BLOCK}
 _ANNOUNCES = (":", "：")
 _CLOSES = (*".!?…。！？؟۔।,;", *_ANNOUNCES)
 
 
-def blocks(text: str, start: int, end: int, markup: Markup) -> Iterator[Block]:
+def blocks(text: str, start: int, end: int, markup: Markup, *, first: Break) -> Iterator[Block]:
     """The blocks of text[start:end], in order; together they hold all of it but whitespace.
 
-    Whatever cut comes before the first block is the caller's to say; it is given as `BLOCK`.
+    `first` is the cut before the first one, which what stands above decides.
     """
-    previous: Block | None = None
+    waiting: Block | None = None
+    for begin, stop, kind in _trimmed(text, start, end, markup):
+        by_lines = markup in ("code", "table") or kind in ("fence", "row")
+        at = _break_before(text, waiting, kind) if waiting else first
+        if waiting:
+            heads = at is Break.LEAD and kind in _PROSE and waiting.at is Break.BLOCK
+            yield waiting._replace(at=Break.SECTION) if heads else waiting
+        waiting = Block(begin, stop, at, by_lines)
+    if waiting:
+        yield waiting
+
+
+def _trimmed(text: str, start: int, end: int, markup: Markup) -> Iterator[tuple[int, int, str]]:
+    """Start, end and kind of each block."""
     openings = _OPENINGS[markup](text, start, end)
-    opened, kind = next(openings, (start, "text"))
+    opened, kind = next(openings, (start, "long"))
     if text[start:opened].strip():
         opened = start
     while opened < end:
-        following, following_kind = next(openings, (end, "text"))
-        trimmed = trim(text, opened, following)
-        if trimmed:
-            by_lines = markup in ("code", "table") or kind in ("fence", "row")
-            at = _break_before(text, previous, trimmed[0], kind)
-            previous = Block(*trimmed, at, by_lines)
-            yield previous
+        following, following_kind = next(openings, (end, "long"))
+        if trimmed := trim(text, opened, following):
+            yield *trimmed, kind
         opened, kind = following, following_kind
 
 
@@ -75,17 +89,13 @@ def trim(text: str, start: int, end: int) -> tuple[int, int] | None:
     return start + lead, start + len(piece.rstrip())
 
 
-def _break_before(text: str, previous: Block | None, start: int, kind: str) -> Break:
-    if kind == "line":
-        return Break.SENTENCE
-    if kind == "inner":
-        return Break.ITEM
-    if previous is None or kind == "outer":
-        return Break.BLOCK
-    if kind == "item" and text.startswith(tuple("-*+•0123456789"), previous.start):
+def _break_before(text: str, previous: Block, kind: str) -> Break:
+    if kind in _CODE_BREAKS:
+        return _CODE_BREAKS[kind]
+    if kind == "item" and _ITEM_START.match(text, previous.start):
         return Break.ITEM
     last = text[max(previous.start, previous.end - _CAPTION_CHARACTERS) : previous.end]
-    if kind == "text":
+    if kind in _PROSE:
         short = previous.end - previous.start < _CAPTION_CHARACTERS and "\n" not in last
         return Break.LEAD if short and not last.endswith(_CLOSES) else Break.BLOCK
     return Break.LEAD if last.endswith(_ANNOUNCES) else Break.BLOCK
@@ -94,7 +104,7 @@ def _break_before(text: str, previous: Block | None, start: int, kind: str) -> B
 def _prose_openings(
     text: str, start: int, end: int, *, markdown: bool
 ) -> Iterator[tuple[int, str]]:
-    """Where blocks begin, and what they are: text, item, row (a whole table) or fence."""
+    """Where blocks begin, and what they are: wrapped, long, item, row (a whole table) or fence."""
     current: str | None = None
     fence = ""
     for line in _LINE.finditer(text, start, end):
@@ -103,15 +113,14 @@ def _prose_openings(
             if kind == "fence" and line["fence"].startswith(fence) and _ends_fence(line):
                 fence, current = "", None
             continue
-        unwrapped = line.end() - line.start() > _UNWRAPPED_CHARACTERS
         goes_on = kind == current == "row" or (
-            kind == "text" and current in ("text", "item") and not unwrapped
+            kind == "wrapped" and (current == "wrapped" or current == "item")
         )
         if kind and not goes_on:
             yield line.start(), kind
         if kind == "fence" and markdown:
             fence = line["fence"]
-        current = None if unwrapped and kind == "text" else kind
+        current = kind
 
 
 def _ends_fence(line: re.Match[str]) -> bool:

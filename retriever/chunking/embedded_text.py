@@ -32,8 +32,8 @@ def compose_embedded_text(
     wanted = [title] if options.embed_title else []
     if options.embed_headings:
         wanted.extend(heading_path)
-    parts = {_plain(part): " ".join(part.split()) for part in wanted if part.strip()}
-    return "\n".join([*_unsaid(parts, text), text])
+    parts = {_plain(part): part for part in wanted if part.strip()}
+    return "\n".join([*map(_on_one_line, _unsaid(parts, text)), text])
 
 
 def _unsaid(parts: dict[str, str], text: str) -> Iterable[str]:
@@ -50,7 +50,12 @@ def _unsaid(parts: dict[str, str], text: str) -> Iterable[str]:
     return parts.values()
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
+def _on_one_line(part: str) -> str:
+    return " ".join(part.split())
+
+
+@lru_cache(maxsize=1024)
 def _plain(heading: str) -> str:
     """Letters and digits alone, or the heading itself where it has none: markup falls away."""
     return "".join(filter(str.isalnum, heading)) or heading.strip()

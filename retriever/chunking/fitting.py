@@ -79,22 +79,21 @@ class Fitter:
     def _counted(self, groups: Iterable[tuple[int, list[Unit]]]) -> Iterator[Draft]:
         groups = iter(groups)
         while batch := list(islice(groups, _BATCH_CHUNKS)):
-            drafts = [self._draft(start, group) for start, group in batch]
-            counts = self._costs.exact([draft.embedded_text for draft in drafts])
-            for draft, count, (_, group) in zip(drafts, counts, batch, strict=True):
+            framed = [(group[0].frame.title, _path(group)) for _, group in batch]
+            texts = [
+                compose_embedded_text(title, path, self._text[start : group[-1].end], self._options)
+                for (start, group), (title, path) in zip(batch, framed, strict=True)
+            ]
+            counts = self._costs.exact(texts)
+            for (start, group), frame, text, count in zip(
+                batch, framed, texts, counts, strict=True
+            ):
+                draft = Draft(start, group[-1].end, *frame, text, count)
                 if count <= self._limit_tokens:
-                    yield draft._replace(token_count=count)
+                    yield draft
                 else:
-                    shrunk = self._packed_smaller(draft._replace(token_count=count), group)
+                    shrunk = self._packed_smaller(draft, group)
                     yield from self._counted((group[0].start, group) for group in shrunk)
-
-    def _draft(self, start: int, group: list[Unit]) -> Draft:
-        end = group[-1].end
-        title = group[0].frame.title
-        paths = {unit.frame.path for unit in group if not unit.is_heading}
-        path = _common_path(paths or {unit.frame.path for unit in group})
-        embedded = compose_embedded_text(title, path, self._text[start:end], self._options)
-        return Draft(start, end, title, path, embedded, 0)
 
     def _packed_smaller(self, draft: Draft, group: list[Unit]) -> Iterator[list[Unit]]:
         """The group in smaller chunks, by what it really takes, without overlap.
@@ -125,7 +124,12 @@ def _smaller(unit: Unit, room: int) -> Piece:
     return Piece(Block(unit.start, unit.end, unit.at, unit.by_lines), frame, unit.is_heading)
 
 
-def _common_path(paths: set[tuple[str, ...]]) -> tuple[str, ...]:
-    """The headings that all paths begin with."""
+def _path(group: list[Unit]) -> tuple[str, ...]:
+    """The headings that all of the text is under; or those of the first, where all are headings."""
+    paths = {unit.frame.path for unit in group if not unit.is_heading}
+    if not paths:
+        return group[0].frame.path
+    if len(paths) == 1:
+        return paths.pop()
     same = takewhile(lambda names: len(set(names)) == 1, zip(*paths, strict=False))
     return tuple(names[0] for names in same)

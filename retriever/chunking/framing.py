@@ -64,7 +64,7 @@ class Framing:
         """Tokens of each text on a line of its own; the whole budget for what is no heading."""
         longest = CHARACTERS_PER_TOKEN * self._budget_tokens
         fitting = sorted(text for text in texts if text.strip() and len(text) <= longest)
-        line_break = costs.of_gap("\n")
+        line_break = costs.of_gap("\n", 0, 1)
         each = dict.fromkeys(texts, self._budget_tokens)
         each.update({text: 0 for text in ("", *texts) if not text.strip()})
         for text, cost in zip(fitting, costs.of(fitting), strict=True):

@@ -31,18 +31,20 @@ class Unit(NamedTuple):
 _PENALTY = {
     Break.HARD: 0.0,
     Break.SECTION: 0.0,
-    Break.BLOCK: 0.2,
-    Break.ITEM: 0.3,
-    Break.SENTENCE: 0.45,
-    Break.LEAD: 0.6,
-    Break.LINE: 0.6,
-    Break.WORD: 0.9,
-    Break.CHARACTER: 1.2,
+    Break.BLOCK: 0.3,
+    Break.ITEM: 0.4,
+    Break.SENTENCE: 1.4,
+    Break.LEAD: 1.55,
+    Break.LINE: 1.55,
+    Break.WORD: 1.9,
+    Break.CHARACTER: 2.2,
 }
 """What a cut costs, measured against the part of a chunk's room that it would leave unused."""
-_CONTENT_WEIGHT = 1.0
+_CONTENT_WEIGHT = 0.8
 """How much the words before a cut decide on it, which makes cuts fall in the same places again
 after something was inserted above."""
+_LEAST_FILL = 0.3
+"""The part of what has been gathered that a cut has to leave in the chunk before it."""
 _SMALL_TAIL = 1 / 3
 """A last chunk that fills less of its room than this shares with the one before it."""
 
@@ -73,11 +75,11 @@ def cost_of(units: Sequence[Unit]) -> int:
 
 
 def _best_cut(text: str, units: list[Unit], room: int) -> int:
-    """Before which unit to cut, at least half of the way through all but the last one."""
-    half = cost_of(units[:-1]) / 2
+    """Before which unit to cut, some way through all but the last one, which does not fit."""
+    least = cost_of(units[:-1]) * _LEAST_FILL
     best, best_score, filled = 1, -9.0, 0
     for place, unit in enumerate(units):
-        if filled >= half and place:
+        if filled >= least and place:
             score = filled / room - _PENALTY[unit.at]
             score += _CONTENT_WEIGHT * _content(text, units[place - 1])
             if score >= best_score:

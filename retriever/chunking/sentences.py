@@ -16,6 +16,7 @@ _ABBREVIATED = """
 """
 _ABBREVIATIONS = frozenset(_ABBREVIATED.split())
 _LAST_WORD_CHARACTERS = 12
+_LEAST_CHARACTERS = 6
 _MARKS = (
     "[\u0300-\u036f\u200d\ufe00-\ufe0f\U0001f3fb-\U0001f3ff]{0,8}"  # never parted from a letter
 )
@@ -33,7 +34,7 @@ def sentences(text: str, block: Block) -> Iterator[Block]:
     """The sentences of a block; the first keeps the block's own cut."""
     start, at = block.start, block.at
     for stop in _SENTENCE_END.finditer(text, block.start, block.end):
-        if _is_abbreviation(text, block.start, stop):
+        if stop.end() - start < _LEAST_CHARACTERS or _is_abbreviation(text, block.start, stop):
             continue
         if trimmed := trim(text, start, stop.end()):
             yield Block(*trimmed, at, block.by_lines)

@@ -56,10 +56,11 @@ class TokenCosts:
             for text, words in zip(texts, words_of, strict=True)
         ]
 
-    def of_gap(self, gap: str) -> int:
-        """Tokens of the whitespace between two units."""
+    def of_gap(self, text: str, start: int, end: int) -> int:
+        """Tokens of the whitespace text[start:end] between two units."""
         newline = self._newline_cost
-        return (newline and newline * gap.count("\n")) + len(gap) // CHARACTERS_PER_TOKEN
+        lines = newline * text.count("\n", start, end) if newline else 0
+        return lines + (end - start) // CHARACTERS_PER_TOKEN
 
     def _learn(self, words: set[str]) -> dict[str, int]:
         """The costs of all words seen lately, these among them."""

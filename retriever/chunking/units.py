@@ -6,7 +6,7 @@ from typing import NamedTuple
 from retriever.chunking.blocks import Block, Break, blocks, trim
 from retriever.chunking.framing import Frame, Framing
 from retriever.chunking.packing import Unit
-from retriever.chunking.sections import Section, sections
+from retriever.chunking.sections import sections
 from retriever.chunking.sentences import SPLITTERS
 from retriever.chunking.token_costs import CHARACTERS_PER_TOKEN, TokenCosts
 from retriever.records import Document
@@ -25,6 +25,7 @@ class Piece(NamedTuple):
 
 def document_pieces(document: Document, framing: Framing) -> Iterator[Piece]:
     """The headings and blocks of a document, in order."""
+    text = document.text
     empty_heading_depth = 0
     for section in sections(document):
         frame = framing.frame(section.path)
@@ -33,20 +34,13 @@ def document_pieces(document: Document, framing: Framing) -> Iterator[Piece]:
         if section.has_heading:
             if 0 < empty_heading_depth < depth:
                 at = Break.LEAD
-            if trimmed := trim(document.text, section.start, section.body_start):
+            if trimmed := trim(text, section.start, section.body_start):
                 yield Piece(Block(*trimmed, at, by_lines=False), frame, is_heading=True)
             empty_heading_depth, at = depth, Break.LEAD
-        for block in _body_blocks(document, section, at):
+        body = blocks(text, section.body_start, section.end, document.markup, first=at)
+        for block in body:
             empty_heading_depth = 0
             yield Piece(block, frame, is_heading=False)
-
-
-def _body_blocks(document: Document, section: Section, at: Break) -> Iterator[Block]:
-    found = blocks(document.text, section.body_start, section.end, document.markup)
-    for block in found:
-        yield block._replace(at=at)
-        break
-    yield from found
 
 
 class UnitReader:
@@ -86,8 +80,7 @@ class UnitReader:
 
     def _unit(self, piece: Piece, cost: int) -> Unit:
         block = piece.block
-        gap = self._text[self._end : block.start] if self._end else ""
-        gap_cost = self._costs.of_gap(gap)
+        gap_cost = self._costs.of_gap(self._text, self._end, block.start) if self._end else 0
         self._end = block.end
         return Unit(
             block.start, block.end, block.at, cost, gap_cost,
