@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from unicodedata import category
 
 from retriever.errors import LoadingError
+from retriever.loading.detection import detect_encoding
 
 NOT_TEXT = "not a text file"
 
@@ -27,8 +28,6 @@ _IMPLAUSIBLE_SHARE = 0.02
 _STRAY_NUL_SHARE = 0.01
 _SAMPLE_CHARACTERS = 100_000
 _BROKEN_UTF8_SHARE = 0.01
-_SINGLE_BYTE_FALLBACK = "cp1252"
-_COMMON_WESTERN = "äöüßÄÖÜéèêëàâáãåçñíîïìóôòõúùûýøæœÉÈÀÁÂÅÇÑÓÔØÆŒ€£§°«»“”„‘’–—…·•©®™½¼²³µ¿¡ºª\xa0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,23 +157,14 @@ def _damaged_utf8(data: bytes) -> Decoded | None:
 
 
 def _detected(data: bytes) -> Decoded | None:
+    for encoding in detect_encoding(data):
+        if found := _strict(data, encoding):
+            return _guessed(found.text, encoding)
     from charset_normalizer import from_bytes
 
-    western = _strict(data, _SINGLE_BYTE_FALLBACK)
-    if western and _is_western(western.text):
-        return _guessed(western.text, _SINGLE_BYTE_FALLBACK)
     best = from_bytes(data).best()
-    if best is None:
-        return None
-    found = _strict(data, best.encoding)
-    return found and _guessed(found.text, best.encoding)
-
-
-def _is_western(text: str) -> bool:
-    """Whether what is not ASCII is what Western European texts have: detection errs on those."""
-    others = [character for character in text if character > "\x7f"]
-    usual = sum(character in _COMMON_WESTERN for character in others)
-    return usual >= 0.97 * len(others) and len(others) < 0.15 * len(text)
+    found = _strict(data, best.encoding) if best else None
+    return found and _guessed(found.text, found.encoding)
 
 
 def _guessed(text: str, encoding: str) -> Decoded:
