@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
-from retriever.batching import Batch, Prepared, Totals, batches
+from retriever.batching import Batch, Prepared, Totals, ahead_of_time, batches
 from retriever.canary import CheckedEmbedder, check_canary, make_canary
 from retriever.chunking import Chunker
 from retriever.collection.physical import PhysicalCollection
@@ -20,7 +20,6 @@ from retriever.embedding.cache import CachingEmbedder, VectorCache
 from retriever.errors import LoadingError
 from retriever.loading.loader import DocumentLoader
 from retriever.planning import Plan
-from retriever.prefetching import prefetched
 from retriever.protocols import Embedder
 from retriever.records import CorpusFile, IngestProgress, Skipped
 
@@ -28,8 +27,6 @@ Progress = Callable[[IngestProgress], None]
 
 ENOUGH_TOKENS = 5_000
 """Fewer say nothing about how fast a model is."""
-FILES_AHEAD = 32
-"""Files that are read and cut while the embedder works on earlier ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +146,7 @@ class PlanApplication:
         done = 0
         with (
             ThreadPoolExecutor(1, thread_name_prefix="retriever-write") as writer,
-            prefetched(prepare(files, self._line), ahead=FILES_AHEAD) as prepared,
+            ahead_of_time(prepare(files, self._line)) as prepared,
         ):
             for batch in batches(prepared, most_chunks=self._line.commit_chunks):
                 began = time.monotonic()

@@ -1,6 +1,7 @@
 """A batch of documents on its way into a collection: what to embed, and the order of writes."""
 
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -10,9 +11,12 @@ from retriever.collection import rows
 from retriever.collection.physical import PhysicalCollection
 from retriever.embedding.vectors import mean_vector
 from retriever.planning import trusted_mtime_ns
+from retriever.prefetching import prefetched
 from retriever.protocols import Embedder, Vectors
 from retriever.records import Chunk, CorpusFile, Document, DocumentRecord
 
+FILES_AHEAD = 32
+CHARACTERS_AHEAD = 16_000_000
 MOST_FILES = 256
 """Files of a batch, where they are too small to fill it with chunks."""
 
@@ -158,6 +162,15 @@ class Batch:
 
     def _keeps_its_old_version(self, one: Prepared) -> bool:
         return one.document is None and bool(self.stored[one.file.source])
+
+
+def ahead_of_time(prepared: Iterable[Prepared]) -> AbstractContextManager[Iterator[Prepared]]:
+    """Read and cut documents while earlier ones are embedded, within bounded memory."""
+    return prefetched(prepared, ahead=FILES_AHEAD, weigh=_weight, most_weight=CHARACTERS_AHEAD)
+
+
+def _weight(one: Prepared) -> int:
+    return len(one.document.text) if one.document is not None else 0
 
 
 def batches(prepared: Iterable[Prepared], *, most_chunks: int) -> Iterator[Batch]:

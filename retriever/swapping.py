@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from retriever import assembly
 from retriever.applying import checked_embedder, embed_batch
-from retriever.batching import Prepared, Totals, batches
+from retriever.batching import Prepared, Totals, ahead_of_time, batches
 from retriever.chunking import Chunker, ChunkingOptions
 from retriever.collection.physical import PhysicalCollection
 from retriever.collection.state import CollectionState, Run
@@ -25,14 +25,12 @@ from retriever.errors import (
     MissingDependencyError,
     SettingsError,
 )
-from retriever.prefetching import prefetched
 from retriever.protocols import Embedder
 from retriever.rebuilding import from_files, from_stored_text
 from retriever.records import Fingerprint, IngestProgress
 from retriever.settings import Settings
 
 Progress = Callable[[IngestProgress], None]
-_AHEAD = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +247,7 @@ class _Swap:
         embedder = checked_embedder(self._embedder, target, self._cache)
         total = sum(1 for _ in self._live.manifest())
         sources: set[str] = set()
-        with prefetched(self.prepared(), ahead=_AHEAD) as prepared:
+        with ahead_of_time(self.prepared()) as prepared:
             for batch in batches(prepared, most_chunks=self._settings.ingestion.commit_chunks):
                 embed_batch(batch, target, embedder, self._cache)
                 batch.write(target, dimension=self.wanted.embedding.dimension)

@@ -1,0 +1,62 @@
+"""An iterator that a thread fills ahead of its reader."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retriever.prefetching import prefetched
+
+
+def one(_: object) -> int:
+    return 1
+
+
+@given(items=st.lists(st.integers(0, 9)), ahead=st.integers(1, 4), most=st.integers(1, 12))
+def test_every_item_comes_once_and_in_order(items: list[int], ahead: int, most: int) -> None:
+    with prefetched(items, ahead=ahead, weigh=lambda item: item, most_weight=most) as found:
+        assert list(found) == items
+
+
+def test_an_error_is_raised_after_the_items_before_it() -> None:
+    def failing() -> Iterator[int]:
+        yield 1
+        raise KeyError("lost")
+
+    with prefetched(failing(), ahead=3, weigh=one, most_weight=9) as found:
+        assert next(found) == 1
+        with pytest.raises(KeyError, match="lost"):
+            next(found)
+
+
+@pytest.mark.parametrize(("ahead", "weight", "most"), [(2, 1, 100), (100, 5, 10)])
+def test_no_more_than_allowed_is_made_ahead(ahead: int, weight: int, most: int) -> None:
+    made: list[int] = []
+
+    def endless() -> Iterator[int]:
+        while True:
+            made.append(1)
+            yield 1
+
+    with prefetched(endless(), ahead=ahead, weigh=lambda _: weight, most_weight=most) as found:
+        next(found)
+        time.sleep(0.1)
+        assert len(made) <= 4  # one taken, two waiting, one in hand
+
+
+def test_an_item_that_is_too_heavy_passes_alone() -> None:
+    with prefetched([50, 50], ahead=5, weigh=lambda item: item, most_weight=10) as found:
+        assert list(found) == [50, 50]
+
+
+def test_leaving_early_stops_the_thread() -> None:
+    def endless() -> Iterator[int]:
+        while True:
+            yield 1
+
+    with prefetched(endless(), ahead=2, weigh=one, most_weight=9) as found:
+        next(found)
+    assert not [thread for thread in threading.enumerate() if "prefetch" in thread.name]
