@@ -62,8 +62,8 @@ def console(*, stderr: bool = False) -> "Console":
 
 
 def show(*lines: str) -> None:
-    """Print lines to stdout for people, left to the terminal to wrap; `printable` before."""
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    """Print lines to stdout, made harmless, and left to the terminal to wrap."""
+    sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
     sys.stdout.flush()
 
 
