@@ -1,6 +1,7 @@
 """What each format's reader makes of a file: text, structure, title, metadata."""
 
 import json
+import sys
 
 import pytest
 import sample_files as sample
@@ -316,6 +317,14 @@ def test_a_book_has_its_title_and_the_chapters_in_order() -> None:
     content = read(sample.epub("The Book", "<h1>A</h1><p>x</p>", "<h1>B</h1><p>y</p>"), "a.epub")
     assert content.title == "The Book"
     assert [h.text for h in content.headings] == ["A", "B"]
+
+
+def test_without_its_package_an_office_file_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "xberg", None)
+    reason = "needs the extra 'office': pip install 'rag-retriever[office]'"
+    assert refused(sample.docx(("", "x")), "a.docx") == reason
 
 
 def test_rtf_is_read() -> None:

@@ -55,6 +55,30 @@ def stream(name: str) -> bytes:
         (OLE + stream("EncryptedPackage"), "a.xlsx", "password-protected XLSX"),
         (OLE + stream("EncryptedPackage"), "a", "password-protected office file"),
         (OLE, "a.msg", "format not supported: .msg"),
+        (
+            OLE + stream("__properties_version1.0") + stream("WordDocument"),
+            "a",
+            "format not supported: .msg",
+        ),
+        (
+            OLE + stream("PowerPoint Document") + b"\x14\0\0\0\xdf\xc4\xd1\xf3",
+            "a.ppt",
+            "password-protected PPT",
+        ),
+        (
+            OLE
+            + stream("Workbook")
+            + b"\x09\x08\x10\x00\x00\x06\x05\x00"
+            + b"\0" * 12
+            + b"\xe1\x00\x02\x00\xb0\x04\x2f\x00\x36\x00",
+            "a.xls",
+            "password-protected XLS",
+        ),
+        (
+            OLE.ljust(1024, b"\0") + b"\xec\xa5" + b"\0" * 9 + b"\x01" + stream("WordDocument"),
+            "a.doc",
+            "password-protected DOC",
+        ),
         (b"\x00" * 5000, "a.pdf", "no text"),
     ],
 )

@@ -4,7 +4,7 @@ import re
 
 from retriever.errors import LoadingError
 from retriever.loading import formats, sniffing
-from retriever.loading.content import BYTES_PER_MB, Content, FileBytes, LoadingOptions
+from retriever.loading.content import BYTES_PER_MB, Content, FileBytes, LoadingOptions, Reader
 
 NO_TEXT = "no text"
 TOO_DEEP = "its parts are nested too deeply"
@@ -32,9 +32,17 @@ def read_file_bytes(file: FileBytes, options: LoadingOptions) -> Content:
     Raises:
         LoadingError: they cannot be read, or hold no text, or too much of it.
     """
-    row = formats.by_name(file.format)
+    return checked(formats.reader_of(formats.by_name(file.format)), file, options)
+
+
+def checked(reader: Reader, file: FileBytes, options: LoadingOptions) -> Content:
+    """Let a reader read, and answer for it: content with letters, or a reason.
+
+    Raises:
+        LoadingError: the reader raised anything, or found no text, or too much of it.
+    """
     try:
-        content = formats.reader_of(row)(file, options)
+        content = reader(file, options)
     except LoadingError:
         raise
     except MemoryError as error:
@@ -46,7 +54,7 @@ def read_file_bytes(file: FileBytes, options: LoadingOptions) -> Content:
     if not _LETTER.search(content.text, content.body_start):
         raise LoadingError(NO_TEXT)
     if len(content.text) > options.max_unpacked_mb * BYTES_PER_MB:
-        raise LoadingError(f"holds more than {options.max_unpacked_mb:.0f} MB of text")
+        raise LoadingError(f"holds more than {options.max_unpacked_mb:g} MB of text")
     return content
 
 

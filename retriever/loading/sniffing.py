@@ -3,12 +3,11 @@
 import re
 
 from retriever.errors import LoadingError
-from retriever.loading import formats, zipped
+from retriever.loading import formats, ole, zipped
 from retriever.loading.decoding import NOT_TEXT, decode
 from retriever.loading.formats import ARCHIVES, TEXT_NAMES, UNREADABLE, Format
 
 HEAD_BYTES = 1024
-_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ARCHIVE_SIGNATURES = (
     b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07", b"MSCF\x00",
     b"\x28\xb5\x2f\xfd", b"!<arch>\n", b"\x04\x22\x4d\x18", b"\xed\xab\xee\xdb",
@@ -27,8 +26,7 @@ _OPEN_DOCUMENT = {
 }
 _OFFICE_OPEN = {b"wordprocessingml": "docx", b"presentationml": "pptx", b"spreadsheetml": "xlsx",
                 b"ms-word": "docx", b"ms-powerpoint": "pptx", b"ms-excel": "xlsx"}  # fmt: skip
-_OLE_STREAMS = {"WordDocument": "doc", "PowerPoint Document": "ppt", "Workbook": "xls",
-                "Book": "xls"}  # fmt: skip
+_OLE_FORMATS = frozenset({"doc", "ppt", "xls"})
 _HTML = re.compile(
     rb"(?:<!--(?:(?!-->).)*-->\s*|<\?xml[^>]*\?>\s*)*<(?:!doctype\s+html|html|head|body)\b",
     re.I | re.S,
@@ -72,7 +70,7 @@ def _by_signature(data: bytes, extension: str) -> str:
         return "pdf"
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06", b"PK00PK\x03\x04")):
         return _zip_format(data, extension)
-    if head.startswith(_OLE):
+    if head.startswith(ole.SIGNATURE):
         return _ole_format(data, extension)
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{\\rtf"):
         return "rtf"
@@ -133,18 +131,14 @@ def _is_encrypted_odf(data: bytes) -> bool:
 
 
 def _ole_format(data: bytes, extension: str) -> str:
-    row = formats.by_extension(extension)
-    label = extension.upper() if row and row.signed else "office file"
-    if _holds_stream(data, "EncryptedPackage") or _holds_stream(data, "EncryptedSummary"):
+    kind = ole.kind_of(data)
+    if ole.is_encrypted(data):
+        row = formats.by_extension(extension)
+        label = extension.upper() if row and row.signed else kind.upper() or "office file"
         raise LoadingError(f"password-protected {label}")
-    for stream, kind in _OLE_STREAMS.items():
-        if _holds_stream(data, stream):
-            return kind
-    raise _not_supported(extension)
-
-
-def _holds_stream(data: bytes, name: str) -> bool:
-    return name.encode("utf-16-le") + b"\x00\x00" in data
+    if kind in _OLE_FORMATS:
+        return kind
+    raise _not_supported(extension or kind)
 
 
 def _by_name_and_text(data: bytes, name: str, extension: str) -> Format:

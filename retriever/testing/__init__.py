@@ -2,5 +2,6 @@
 
 from retriever.testing.embedder_contract import EmbedderContract
 from retriever.testing.hashing import HashingEmbedder
+from retriever.testing.reader_contract import ReaderContract
 
-__all__ = ["EmbedderContract", "HashingEmbedder"]
+__all__ = ["EmbedderContract", "HashingEmbedder", "ReaderContract"]
