@@ -36,8 +36,9 @@ FILES = {
     "odp": sample.opendocument("presentation", "<draw:page><text:p>a word</text:p></draw:page>"),
     "ods": sample.opendocument(
         "spreadsheet",
-        '<table:table table:name="One"><table:table-row><table:table-cell office:value-type="string"><text:p>a word</text:p>'
-        "</table:table-cell></table:table-row></table:table>",
+        '<table:table table:name="One"><table:table-row>'
+        '<table:table-cell office:value-type="string"><text:p>a word</text:p></table:table-cell>'
+        "</table:table-row></table:table>",
     ),
     "rtf": rb"{\rtf1\ansi a word}",
     "epub": sample.epub("T", "<h1>Top</h1><p>a word</p>"),
