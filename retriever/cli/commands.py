@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from retriever.cli.terminal import note, patience, show_json
+from retriever.cli.terminal import patience, show_json
 
 Collection = Annotated[
     str | None, typer.Option(metavar="NAME", help="The collection; the setting of that name.")
@@ -66,12 +66,8 @@ def ingest(  # noqa: PLR0913  # a command's options are its parameters
     if dry_run:
         _show_estimate(folders, settings, options, as_json=as_json)
         return
-    try:
-        with shown_progress() as progress:
-            report = bring_up_to_date(folders, settings, options=options, progress=progress)
-    except KeyboardInterrupt:
-        note("Stopped. What was done is kept: the same command goes on from here.")
-        raise
+    with shown_progress() as progress:
+        report = bring_up_to_date(folders, settings, options=options, progress=progress)
     if as_json:
         show_json(report_json(report))
     else:

@@ -19,6 +19,10 @@ from retriever.errors import RetrieverError
 EXIT_ERROR = 1
 EXIT_STOPPED = 130
 _DEBUG = "--debug"
+_STOPPED = {
+    "ingest": "Stopped. What was done is kept: the same command goes on from here.",
+    "swap": "Stopped. The live collection is as it was: the same command goes on from here.",
+}
 
 
 class _Commands(TyperGroup):
@@ -29,6 +33,7 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
+            note(_STOPPED.get(ctx.invoked_subcommand, "Stopped."))
             raise typer.Exit(EXIT_STOPPED) from None
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from retriever.cli.commands import AsJson, Collection, Config, load
-from retriever.cli.terminal import note, show, show_json
+from retriever.cli.terminal import show, show_json
 
 if TYPE_CHECKING:
     from retriever.embedding.cache import VectorCache
@@ -39,12 +39,8 @@ def swap(
         show_json(asdict(plan)) if as_json else _show_plan(plan)
         return
     judged = read_questions(questions) if questions else ()
-    try:
-        with shown_progress() as progress:
-            report = change_model(settings, questions=judged, progress=progress)
-    except KeyboardInterrupt:
-        note("Stopped. The live collection is as it was: the same command goes on from here.")
-        raise
+    with shown_progress() as progress:
+        report = change_model(settings, questions=judged, progress=progress)
     show_json(asdict(report)) if as_json else _show_report(report)
 
 
