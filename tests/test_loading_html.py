@@ -108,5 +108,10 @@ def test_a_page_under_another_name_is_read_as_what_it_is() -> None:
     assert read(page("<p>Hello</p>"), "page").format == "html"
 
 
+def test_control_characters_do_no_harm() -> None:
+    body = "<p>One\x0ctwo&#1;&#12;\x1f</p><div hidden>\x02</div>" + ARTICLE
+    assert read(page(body)).text.startswith("One two")
+
+
 def test_deep_nesting_is_survived() -> None:
     assert "deep" in read("<div>" * 20_000 + "deep" + "</div>" * 20_000).text

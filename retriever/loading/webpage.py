@@ -18,6 +18,7 @@ _XML_DECLARATION = re.compile(r"\s*<\?xml[^>]*\?>")
 _NOT_SHOWN = re.compile(
     r"<(script|style|noscript|template|head)\b.*?</\1\s*>|<!--.*?-->", re.I | re.S
 )
+_NOT_IN_TREES = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # lxml refuses them
 _TAG = re.compile(r"<[/!?a-zA-Z][^<>]*>")
 _BOILERPLATE = frozenset({"nav", "footer", "aside", "header"})
 _PAGE_TAGS = frozenset({"head", "body", "title", "meta"})
@@ -68,12 +69,18 @@ def _parsed(html: str) -> tuple[Any, bool]:
     from lxml import etree
     from lxml.html import HTMLParser, document_fromstring
 
-    data = _XML_DECLARATION.sub("", html, count=1).encode("utf-8", errors="replace")
+    storable_in_trees = _NOT_IN_TREES.sub(" ", _XML_DECLARATION.sub("", html, count=1))
+    data = storable_in_trees.encode("utf-8", errors="replace")
     parser = HTMLParser(encoding="utf-8", huge_tree=True)
     try:
         tree = document_fromstring(data, parser=parser)
     except (etree.ParserError, etree.XMLSyntaxError, ValueError) as error:
         raise LoadingError("no text") from error
+    for element in tree.iter(etree.Element):  # a reference such as &#1; brings them back
+        if element.text and _NOT_IN_TREES.search(element.text):
+            element.text = _NOT_IN_TREES.sub(" ", element.text)
+        if element.tail and _NOT_IN_TREES.search(element.tail):
+            element.tail = _NOT_IN_TREES.sub(" ", element.tail)
     return tree, not any(entry.type_name == "ERR_RESOURCE_LIMIT" for entry in parser.error_log)
 
 
