@@ -5,20 +5,16 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
 from retriever import assembly
-from retriever.cli.terminal import one_line, printable, show, show_styled
+from retriever.cli.terminal import console, one_line, printable, show, show_styled
 from retriever.embedding.cache import VectorCache
 from retriever.embedding.catalogue import ROWS, ModelRow
 from retriever.embedding.options import EmbedderOptions
 from retriever.errors import CollectionNotFound, RetrieverError
 from retriever.settings import Settings
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 _MASK = "**********"
 _URL_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
@@ -51,13 +47,21 @@ def show_collections(rows: Sequence[Row], place: str) -> None:
     if not rows:
         show(f"No collections in {one_line(place)}. Make one with: retriever ingest FOLDER")
         return
-    table = _table("collection", "chunks", "model", "dimension", "revision", "roots")
-    for row in rows:
-        roots = row["roots"]
-        names = ", ".join(roots) if isinstance(roots, Mapping) else ""
-        cells = [row["collection"], f"{row['chunks']:,}", row["model"]]
-        _add(table, [*cells, row["dimension"], row["revision"], names])
-    show_styled(table)
+    columns = {"collection": 0, "chunks": 0, "model": 0, "dim.": 0, "revision": 80, "roots": 100}
+    _show_table(
+        columns,
+        (
+            (
+                row["collection"],
+                f"{row['chunks']:,}",
+                row["model"],
+                row["dimension"],
+                row["revision"],
+                ", ".join(row["roots"]) if isinstance(row["roots"], Mapping) else "",
+            )
+            for row in rows
+        ),
+    )
 
 
 def model_rows() -> list[Row]:
@@ -82,15 +86,25 @@ def model_rows() -> list[Row]:
 
 def show_models(rows: Sequence[Row]) -> None:
     """Print the catalogue for people."""
-    table = _table(
-        "model", "config", "dim.", "window", "languages", "licence", "$/M tokens", "MTEB", "here"
+    columns = {"model": 0, "dim.": 0, "window": 0, "$/M tokens": 0, "MTEB": 0, "here": 0}
+    columns |= {"languages": 112, "licence": 128, "config": 156}
+    _show_table(
+        columns,
+        (
+            (
+                row["model"],
+                row["dimension"],
+                row["window_tokens"],
+                f"{price:.2f}" if (price := row["price_usd_per_million_tokens"]) else "-",
+                row["mteb_average"] or "-",
+                _WHERE[row["on_this_machine"]],
+                row["languages"],
+                row["licence"],
+                row["config"],
+            )
+            for row in rows
+        ),
     )
-    for row in rows:
-        price = row["price_usd_per_million_tokens"]
-        cells = [row["model"], row["config"], row["dimension"], row["window_tokens"]]
-        cells += [row["languages"], row["licence"], f"{price:.2f}" if price else "-"]
-        _add(table, [*cells, row["mteb_average"] or "-", _WHERE[row["on_this_machine"]]])
-    show_styled(table)
     show(
         "Any other sentence-transformers model works by name. "
         "MTEB: mean over its English tasks as published; --json names each source.",
@@ -123,11 +137,18 @@ def show_cache(rows: Sequence[Row]) -> None:
     if not rows:
         show("The cache is empty.")
         return
-    table = _table("model", "vectors", "MB", "fingerprint")
-    for row in rows:
-        size_mb = f"{float(str(row['size_bytes'])) / 1e6:,.1f}"
-        _add(table, [row["model"], f"{row['count']:,}", size_mb, row["fingerprint"]])
-    show_styled(table)
+    _show_table(
+        {"model": 0, "vectors": 0, "MB": 0, "fingerprint": 0},
+        (
+            (
+                row["model"],
+                f"{row['count']:,}",
+                f"{float(str(row['size_bytes'])) / 1e6:,.1f}",
+                row["fingerprint"],
+            )
+            for row in rows
+        ),
+    )
 
 
 def setting_rows(settings: Settings) -> list[Row]:
@@ -140,12 +161,18 @@ def setting_rows(settings: Settings) -> list[Row]:
 
 def show_settings(rows: Sequence[Row]) -> None:
     """Print the settings for people."""
-    table = _table("setting", "value", "from", "what it is for")
-    for row in rows:
-        value = row["value"]
-        text = "-" if value is None else json.dumps(value, ensure_ascii=False)
-        _add(table, [row["key"], text, row["origin"], row["description"]])
-    show_styled(table)
+    _show_table(
+        {"setting": 0, "value": 0, "from": 0, "what it is for": 110},
+        (
+            (
+                row["key"],
+                "-" if row["value"] is None else json.dumps(row["value"], ensure_ascii=False),
+                row["origin"],
+                row["description"],
+            )
+            for row in rows
+        ),
+    )
 
 
 def _masked(value: object) -> object:
@@ -161,15 +188,22 @@ def _masked(value: object) -> object:
     return value
 
 
-def _table(*headings: str) -> "Table":
+def _show_table(columns: Mapping[str, int], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table for people.
+
+    Args:
+        columns: each heading, and the width of the terminal below which it is left out.
+        rows: the cells of each row, one for every column.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    return table
-
-
-def _add(table: "Table", cells: Iterable[object]) -> None:
-    table.add_row(*(printable(str(cell)) for cell in cells))
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, collapse_padding=True)
+    width = console().width
+    kept = [number for number, least in enumerate(columns.values()) if width >= least]
+    for number, heading in enumerate(columns):
+        if number in kept:
+            table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*(printable(str(row[number])) for number in kept))
+    show_styled(table)
