@@ -82,7 +82,7 @@ class ChunkingSettings(Section):
     """How documents are cut; all of it is part of the fingerprint."""
 
     tokens: Annotated[int, Field(ge=16)] = Field(
-        200,
+        160,
         description="Most tokens of a chunk, as the model counts them; never beyond its window.",
     )
     overlap_tokens: NotNegative = Field(

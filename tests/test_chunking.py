@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from tokenizers.processors import TemplateProcessing
 
 from retriever.chunking import Chunker, ChunkingOptions, compose_embedded_text
-from retriever.chunking.blocks import Block, Break
+from retriever.chunking.blocks import Block, Break, blocks
 from retriever.chunking.sentences import sentences
 from retriever.errors import LoadingError, SettingsError
 from retriever.records import Chunk, Document, Heading, Markup, PageSpan
@@ -266,6 +266,38 @@ def test_code_blocks_and_tables_are_cut_only_where_they_alone_are_too_long() -> 
     for chunk in cut:
         for line in chunk.text.split("\n"):
             assert line in text.split("\n")
+
+
+def test_blocks_are_what_a_reader_sees_as_one() -> None:
+    long = "A line that no editor has wrapped " * 6
+    text = (
+        "one\ntwo\n\n- a\n  b\n- c\n\n| x |\n| y |\n\n```\nd\n\n```\n~~~\ne\n\n~~~\n"
+        f"{long}\nshort\nshort end"
+    )
+    found = blocks(text, 0, len(text), "markdown", first=Break.HARD)
+    assert [(text[block.start : block.end], block.at) for block in found] == [
+        ("one\ntwo", Break.HARD),
+        ("- a\n  b", Break.BLOCK),
+        ("- c", Break.ITEM),
+        ("| x |\n| y |", Break.BLOCK),
+        ("```\nd\n\n```", Break.BLOCK),
+        ("~~~\ne\n\n~~~", Break.BLOCK),
+        (long.strip(), Break.BLOCK),
+        ("short\nshort end", Break.BLOCK),
+    ]
+
+
+def test_rows_of_a_table_and_runs_of_code_lines_are_blocks() -> None:
+    rows = "name,place\n \nMarsh,tower\nOil,shed"
+    found = blocks(rows, 0, len(rows), "table", first=Break.BLOCK)
+    assert [rows[block.start : block.end] for block in found] == [
+        "name,place",
+        "Marsh,tower",
+        "Oil,shed",
+    ]
+    code = "def trim():\n    cut()\n\n    burn()\n\nlit = 1"
+    found = blocks(code, 0, len(code), "code", first=Break.BLOCK)
+    assert [block.at for block in found] == [Break.BLOCK, Break.ITEM, Break.BLOCK]
 
 
 @pytest.mark.parametrize(

@@ -35,13 +35,15 @@ class Block(NamedTuple):
 
 
 _FENCE, _ITEM = r"`{3,}|~{3,}", r"(?:[-*+•]|\d{1,9}[.)])[^\S\n]"
-_WRAPPED = r"\S[^\n]{0,158}\n"
+_WRAPPED = r"\S[^\n]{0,158}(?:\n|\Z)"
 """A line beyond this length is not wrapped: it is a paragraph of its own."""
 _LINE = re.compile(
-    rf"[^\S\n]*+(?:(?P<fence>{_FENCE})|(?P<row>\|)|(?P<item>{_ITEM})"
-    rf"|(?P<wrapped>{_WRAPPED}(?:[^\S\n]*+(?!{_FENCE}|\||{_ITEM}){_WRAPPED})*+)|(?P<long>\S))?+"
-    r"(?:(?<=\n)|[^\n]*+\n?)"
+    rf"[^\S\n]*+(?:(?:(?P<fence>{_FENCE})|(?P<row>\|)|(?P<item>{_ITEM}))[^\n]*+\n?"
+    rf"|(?P<wrapped>{_WRAPPED}(?:[^\S\n]*+(?!{_FENCE}|\||{_ITEM}){_WRAPPED})*+)"
+    r"|(?P<long>\S)[^\n]*+\n?|\n(?:[^\S\n]*+\n)*+|)"
 )
+"""A line, or as many as can be told to belong together: wrapped ones, blank ones."""
+_ROW = re.compile(r"[^\n]+")
 _CAPTION_CHARACTERS = 80
 _PROSE = ("wrapped", "long")
 _ITEM_START = re.compile(_ITEM)
@@ -146,8 +148,8 @@ def _code_openings(text: str, start: int, end: int) -> Iterator[tuple[int, str]]
 
 def _row_openings(text: str, start: int, end: int) -> Iterator[tuple[int, str]]:
     """Every line that is not blank."""
-    for line in _LINE.finditer(text, start, end):
-        if line.lastgroup:
+    for line in _ROW.finditer(text, start, end):
+        if not line[0].isspace():
             yield line.start(), "line"
 
 

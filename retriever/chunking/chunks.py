@@ -28,7 +28,7 @@ class Chunker:
     of the first two levels, but for the line of a heading right above it; what the model reads
     of one is at most `tokens` and at most its window, counted by its own tokenizer.
 
-    Not for use by several threads at once.
+    Several threads may share one.
     """
 
     def __init__(

@@ -90,9 +90,9 @@ class TokenCosts:
         """What a word is counted with: byte-level tokenizers keep the blank before a word."""
         words = _PROBE.split()
         whole, *counts = self.exact([_PROBE, *words, *(f" {word}" for word in words)])
-        bare = abs(sum(counts[: len(words)]) - self.overhead * len(words) - whole)
-        glued = abs(sum(counts[len(words) :]) - self.overhead * len(words) - whole)
-        return " " if glued < bare else ""
+        expected = whole + self.overhead * (len(words) - 1)
+        bare, glued = sum(counts[: len(words)]), sum(counts[len(words) :])
+        return " " if abs(glued - expected) < abs(bare - expected) else ""
 
     @cached_property
     def _newline_cost(self) -> int:
