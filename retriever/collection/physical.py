@@ -108,7 +108,8 @@ class PhysicalCollection:
         """How many chunks each (source, document hash) has."""
         counts: Counter[tuple[str, str]] = Counter()
         for page in self._pages(self._chunks, include=["metadatas"]):
-            counts.update((row["source"], row["document_hash"]) for row in page["metadatas"])
+            ours = (row for row in page["metadatas"] if row and "document_hash" in row)
+            counts.update((row["source"], row["document_hash"]) for row in ours)
         return counts
 
     def chunk_pages(self, *, with_vectors: bool) -> Iterator[ChunkPage]:
@@ -192,7 +193,10 @@ class PhysicalCollection:
         ]
 
     def passages(self, scores: Mapping[str, float]) -> dict[str, Passage]:
-        """The chunks of the ids in `scores` as unranked passages; absent ids are left out."""
+        """The chunks of the ids in `scores` as unranked passages.
+
+        Ids that are absent, or whose rows are none of ours, are left out.
+        """
         found: dict[str, Passage] = {}
         for batch in _batches(list(scores), PAGE_ROWS):
             with self._errors():
@@ -200,7 +204,8 @@ class PhysicalCollection:
             for chunk_id, row, text in zip(
                 page["ids"], page["metadatas"], page["documents"], strict=True
             ):
-                found[chunk_id] = rows.passage(chunk_id, row, text, score=scores[chunk_id])
+                if rows.is_chunk_row(row, text):
+                    found[chunk_id] = rows.passage(chunk_id, row, text, score=scores[chunk_id])
         return found
 
     def set_canary(self, canary: Canary) -> None:

@@ -30,6 +30,9 @@ CHUNK_KEYS = frozenset(
         "tokens",
     }
 )
+_TEXT_KEYS = ("source", "document_hash", "embedded_hash", "format")
+_NUMBER_KEYS = ("ordinal", "start", "end", "line_start", "line_end", "tokens")
+_RECORD_NUMBERS = frozenset({"size_bytes", "mtime_ns", "chunk_count", "token_count"})
 _HEADING_SEPARATOR = "\n"
 
 
@@ -168,6 +171,23 @@ def document_row(record: DocumentRecord) -> Row:
 def document_record(row: Mapping[str, Any]) -> DocumentRecord:
     """A document's row as a record."""
     return DocumentRecord(**{name: row[name] for name in DocumentRecord.__slots__})
+
+
+def is_chunk_row(row: Mapping[str, Any] | None, text: str | None) -> bool:
+    """Whether Chroma's row and text are those of a chunk that `chunk_row` made."""
+    return (
+        row is not None
+        and isinstance(text, str)
+        and all(isinstance(row.get(key), str) for key in _TEXT_KEYS)
+        and all(isinstance(row.get(key), int) for key in _NUMBER_KEYS)
+    )
+
+
+def is_document_row(row_id: str, row: Mapping[str, Any]) -> bool:
+    """Whether Chroma's row is one that `document_row` made."""
+    kinds = {name: int if name in _RECORD_NUMBERS else str for name in DocumentRecord.__slots__}
+    rightly_typed = all(isinstance(row.get(name), kind) for name, kind in kinds.items())
+    return rightly_typed and row_id == document_id(row["source"])
 
 
 def records(rows: Iterable[Mapping[str, Any] | None]) -> list[DocumentRecord]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from retriever.collection import client as chroma
 from retriever.collection import segments
@@ -37,6 +37,13 @@ class CollectionSummary:
     state: CollectionState
     fingerprint: Fingerprint
     chunk_count: int
+
+
+class _NoDocuments:
+    """Stands for documents that are gone: none are found."""
+
+    def get(self, **_: object) -> dict[str, list[object]]:
+        return {"ids": [], "metadatas": [], "embeddings": []}
 
 
 class Store:
@@ -162,6 +169,17 @@ class Store:
         with self._errors(), self.guard():
             self._make(name + _DOCUMENTS, metadata={"of": name})
 
+    def set_aside_index(self, name: str, part: Literal["chunks", "documents"]) -> None:
+        """Take index files that cannot be read out of Chroma's sight; rows and texts stay.
+
+        To be called before this store has read from that part.
+        """
+        if self.options.mode == "embedded":
+            with self.guard():
+                segments.set_aside(
+                    self.options.path, name + _DOCUMENTS if part == "documents" else name
+                )
+
     def _make_generation(self, name: str, fingerprint: Fingerprint) -> None:
         with self._errors(), self.guard():
             self._make(name, metadata=build_metadata(fingerprint, None))
@@ -190,6 +208,14 @@ class Store:
                 errors=self._errors,
                 batch_rows=self._batch_rows,
             )
+
+    def remains(self, name: str) -> PhysicalCollection:
+        """The data of a physical collection that has lost its documents: to read its chunks."""
+        with self._errors():
+            chunks = self._client.get_collection(name, embedding_function=None)
+        return PhysicalCollection(
+            name, chunks, _NoDocuments(), guard=self.guard, errors=self._errors, batch_rows=1
+        )
 
     def summaries(self) -> Iterator[CollectionSummary]:
         """Every collection at a glance."""
