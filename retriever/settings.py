@@ -116,6 +116,10 @@ class EmbeddingSettings(Section):
     trust_remote_code: bool = Field(
         False, description="Run Python code that comes with the model. Leave it off."
     )
+    runtime: Literal["auto", "torch", "openvino"] = Field(
+        "auto",
+        description="What runs a local model: auto is OpenVINO on a CPU where it is installed.",
+    )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps.")
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="Arithmetic of a local model."

@@ -8,8 +8,6 @@ from tiny_models import write_pipeline, write_transformer
 
 from retriever.embedding.opening import open_embedder
 from retriever.embedding.options import EmbedderOptions
-from retriever.embedding.sentence_transformers import SentenceTransformersEmbedder
-from retriever.embedding.transformers import TransformersEmbedder
 from retriever.errors import EmbeddingRejected, SettingsError
 from retriever.protocols import Embedder
 from retriever.testing import EmbedderContract
@@ -52,10 +50,10 @@ class TestTransformersEmbedder(EmbedderContract):
 
 
 def test_the_folder_decides_the_backend(pipeline: Path, transformer: Path) -> None:
-    options = EmbedderOptions(model="tiny", path=pipeline)
-    assert isinstance(open_embedder(options), SentenceTransformersEmbedder)
-    options = EmbedderOptions(model="tiny", path=transformer)
-    assert isinstance(open_embedder(options), TransformersEmbedder)
+    embedder = open_embedder(EmbedderOptions(model="tiny", path=pipeline))
+    assert embedder.fingerprint.backend == "sentence-transformers"
+    embedder = open_embedder(EmbedderOptions(model="tiny", path=transformer))
+    assert embedder.fingerprint.backend == "transformers"
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls"])

@@ -46,24 +46,26 @@ def write_tokenizer(folder: Path) -> None:
     )
 
 
-def write_transformer(folder: Path) -> Path:
-    """A BERT of two layers and 32 dimensions with a window of 72 tokens; imports torch."""
+def write_transformer(folder: Path, *, architecture: str = "bert") -> Path:
+    """Two layers, 32 dimensions and a window of 72 tokens or more; imports torch."""
     import torch
-    from transformers import BertConfig, BertModel
+    from transformers import AutoConfig, AutoModel
 
     folder.mkdir(parents=True, exist_ok=True)
     write_tokenizer(folder)
     torch.manual_seed(11)
-    config = BertConfig(
+    config = AutoConfig.for_model(
+        architecture,
         vocab_size=512,
         hidden_size=32,
         num_hidden_layers=2,
         num_attention_heads=4,
         intermediate_size=64,
-        max_position_embeddings=96,
+        max_position_embeddings=98,
         initializer_range=0.2,
+        pad_token_id=0,
     )
-    BertModel(config).save_pretrained(folder)
+    AutoModel.from_config(config).save_pretrained(folder)
     return folder
 
 

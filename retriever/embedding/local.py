@@ -163,3 +163,19 @@ def batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
         size = max(1, batch_tokens // max(1, lengths[order[start]]))
         yield order[start : start + size]
         start += size
+
+
+def padded(
+    ids: Sequence[list[int]], *, step: int, pad: int = 0
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Token ids as one array, and the mask of what is no padding: int64, (texts, length) each.
+
+    The length is the longest text's, rounded up to a multiple of `step`.
+    """
+    length = -(-max(len(each) for each in ids) // step) * step
+    tokens = np.full((len(ids), length), pad, dtype=np.int64)
+    mask = np.zeros_like(tokens)
+    for row, each in enumerate(ids):
+        tokens[row, : len(each)] = each
+        mask[row, : len(each)] = 1
+    return tokens, mask

@@ -42,6 +42,8 @@ class LocalModel:
     """Whether texts are lower-cased before the tokenizer sees them."""
     modules: tuple[str, ...]
     """Class names of a sentence-transformers pipeline; empty for a plain transformer."""
+    pools_prefix: bool
+    """Whether the tokens of the prefix are pooled with the text's."""
     full_dimension: int
     """What the model gives before truncation."""
 
@@ -79,6 +81,7 @@ def read_model(options: EmbedderOptions, folder: Path) -> LocalModel:
         fingerprint=fingerprint,
         lower_case=bool(files.sentence_bert.get("do_lower_case", False)),
         modules=modules,
+        pools_prefix=files.pools_prefix,
         full_dimension=full,
     )
 
@@ -191,6 +194,15 @@ class _Files:
             if kind == "Pooling":
                 return "+".join(_pooling_modes(_read(self.folder / path / "config.json")))
         return "mean" if "StaticEmbedding" in self.modules else "model"
+
+    @property
+    def pools_prefix(self) -> bool:
+        """Whether pooling reads the prefix, which it does unless a file says otherwise."""
+        return all(
+            _read(self.folder / path / "config.json").get("include_prompt", True)
+            for kind, path in self._modules
+            if kind == "Pooling"
+        )
 
     @property
     def window(self) -> int | None:

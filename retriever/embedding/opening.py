@@ -47,17 +47,20 @@ def _backend(options: EmbedderOptions) -> str:
 
 
 def _open_local(options: EmbedderOptions) -> Embedder:
+    from retriever.embedding.local import LocalEmbedder
     from retriever.embedding.model_files import read_model
+    from retriever.embedding.runtimes import load_runner
+    from retriever.embedding.tokenizing import open_tokenizer
     from retriever.embedding.weights import find_model
 
     model = read_model(options, find_model(options))
-    if model.fingerprint.backend == "transformers":
-        from retriever.embedding.transformers import TransformersEmbedder
-
-        return TransformersEmbedder(options, model)
-    from retriever.embedding.sentence_transformers import SentenceTransformersEmbedder
-
-    return SentenceTransformersEmbedder(options, model)
+    tokenizer = open_tokenizer(model.folder, lower_case=model.lower_case)
+    return LocalEmbedder(
+        model,
+        tokenizer,
+        lambda: load_runner(options, model, tokenizer),
+        batch_tokens=options.batch_tokens,
+    )
 
 
 def _open_custom(options: EmbedderOptions) -> Embedder:

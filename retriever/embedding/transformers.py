@@ -9,34 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retriever.embedding.local import Batch, LocalEmbedder
+from retriever.embedding.local import Batch, padded
 from retriever.embedding.model_files import LocalModel
 from retriever.embedding.options import EmbedderOptions
 from retriever.embedding.precision import PROBES, choose
-from retriever.embedding.tokenizing import Tokenizer, open_tokenizer
+from retriever.embedding.tokenizing import Tokenizer
 from retriever.embedding.torch_running import arithmetic, device_for, fastest, quiet_loading
 from retriever.errors import EmbeddingRejected
 
 UNUSED_WEIGHTS = ("pooler",)
 """Parts of a model that pooling does not read, and that many checkpoints leave out."""
-
-
-class TransformersEmbedder(LocalEmbedder):
-    """Embeds with a transformer and pools its tokens; torch is imported by the first text."""
-
-    def __init__(self, options: EmbedderOptions, model: LocalModel) -> None:
-        """Keep the options; nothing is loaded but the tokenizer.
-
-        Raises:
-            SettingsError: the model's tokenizer cannot be read.
-        """
-        tokenizer = open_tokenizer(model.folder, lower_case=model.lower_case)
-        super().__init__(
-            model,
-            tokenizer,
-            lambda: TransformerRunner(options, model, tokenizer),
-            batch_tokens=options.batch_tokens,
-        )
 
 
 class TransformerRunner:
@@ -49,12 +31,12 @@ class TransformerRunner:
             EmbeddingRejected: the model cannot be loaded, or weights that it needs are missing.
         """
         import torch
-        import transformers
 
         self._torch: Any = torch
         self._device = device_for(torch, options.device)
         self._pooling = model.fingerprint.pooling
-        self._transformer = _load(transformers, options, model).to(self._device).eval()
+        loaded = load_transformer(model, trust_remote_code=options.trust_remote_code)
+        self._transformer = loaded.to(self._device)
         self._pad = int(getattr(self._transformer.config, "pad_token_id", None) or 0)
         probes = tuple(ids[: model.fingerprint.window_tokens] for ids in tokenizer.ids(PROBES))
         self._precision = choose(
@@ -69,30 +51,37 @@ class TransformerRunner:
         return self._embed(batch.ids, self._precision)
 
     def _embed(self, ids: tuple[list[int], ...], precision: str) -> NDArray[np.floating]:
-        longest = max(len(each) for each in ids)
-        padded = [each + [self._pad] * (longest - len(each)) for each in ids]
-        kept = [[1] * len(each) + [0] * (longest - len(each)) for each in ids]
         torch = self._torch
-        tokens = torch.tensor(padded, device=self._device)
-        mask = torch.tensor(kept, device=self._device)
+        tokens, mask = (
+            torch.from_numpy(array).to(self._device) for array in padded(ids, step=1, pad=self._pad)
+        )
         with torch.inference_mode(), arithmetic(torch, self._device, precision):
             hidden = self._transformer(input_ids=tokens, attention_mask=mask)[0].float()
-        pooled = hidden[:, 0] if self._pooling == "cls" else _masked_mean(hidden, mask)
-        return np.asarray(pooled.cpu().numpy())
+        return np.asarray(pool(hidden, mask, self._pooling).cpu().numpy())
 
 
-def _masked_mean(hidden: Any, mask: Any) -> Any:
+def pool(hidden: Any, mask: Any, pooling: str) -> Any:
+    """One vector a text: (texts, length, dimension) and (texts, length) to (texts, dimension)."""
+    if pooling == "cls":
+        return hidden[:, 0]
     weights = mask.unsqueeze(-1).to(hidden.dtype)
     return (hidden * weights).sum(dim=1) / weights.sum(dim=1)
 
 
-def _load(transformers: Any, options: EmbedderOptions, model: LocalModel) -> Any:
+def load_transformer(model: LocalModel, *, trust_remote_code: bool) -> Any:
+    """The model, or its encoder, on the CPU and ready to run.
+
+    Raises:
+        EmbeddingRejected: it cannot be loaded, or weights that it needs are missing.
+    """
+    from transformers import AutoModel
+
     try:
         with quiet_loading():
-            loaded, info = transformers.AutoModel.from_pretrained(
+            loaded, info = AutoModel.from_pretrained(
                 str(model.folder),
                 local_files_only=True,
-                trust_remote_code=options.trust_remote_code,
+                trust_remote_code=trust_remote_code,
                 use_safetensors=True,
                 output_loading_info=True,
             )
@@ -107,4 +96,5 @@ def _load(transformers: Any, options: EmbedderOptions, model: LocalModel) -> Any
             f"The weights in {model.folder} lack {missing[0]} and {len(missing) - 1} more, which "
             "would be filled with random numbers. Fetch the model again, or name another."
         )
-    return loaded.get_encoder() if loaded.config.is_encoder_decoder else loaded
+    encoder = loaded.get_encoder() if loaded.config.is_encoder_decoder else loaded
+    return encoder.eval()

@@ -6,6 +6,9 @@ from numpy.typing import NDArray
 from retriever.errors import EmbeddingRejected
 from retriever.protocols import Vectors
 
+_LENGTH_TOLERANCE = 1e-3
+"""Far more than float32 rounds away."""
+
 
 def normalise(vectors: NDArray[np.floating]) -> Vectors:
     """Scale vectors to unit length along the last axis; zero vectors stay zero.
@@ -58,3 +61,10 @@ def checked(vectors: NDArray[np.floating], *, count: int, dimension: int, model:
             "searched. Leave the text out, or name another model."
         )
     return units
+
+
+def is_sound(vector: Vectors, dimension: int) -> bool:
+    """Whether a vector can be one of an embedder's: its dimension, finite, of unit length."""
+    if vector.shape != (dimension,) or not np.isfinite(vector).all():
+        return False
+    return abs(float(np.linalg.norm(vector)) - 1.0) < _LENGTH_TOLERANCE

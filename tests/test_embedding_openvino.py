@@ -1,0 +1,164 @@
+"""The fast runtime: the same vectors without torch and telemetry, whatever becomes of its files."""
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_models import write_pipeline, write_transformer
+
+from retriever.embedding.opening import open_embedder
+from retriever.embedding.options import EmbedderOptions
+from retriever.errors import SettingsError
+from retriever.protocols import Embedder, Vectors
+from retriever.testing import EmbedderContract
+from retriever.testing.embedder_contract import TEXTS
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        importlib.util.find_spec("openvino") is None, reason="needs the extra `openvino`"
+    ),
+]
+
+EMBED = """
+import sys
+from pathlib import Path
+from retriever.embedding.opening import open_embedder
+from retriever.embedding.options import EmbedderOptions
+embedder = open_embedder(EmbedderOptions(model="tiny", path=Path(sys.argv[1]),
+                                         cache_dir=Path(sys.argv[2]), runtime="openvino"))
+embedder.embed_query("the cat sat on the mat")
+loaded = {name.partition(".")[0] for name, module in sys.modules.items() if module}
+print(*sorted(loaded & {"torch", "transformers", "sentence_transformers", "scipy", "openvino",
+                        "openvino_telemetry", "requests"}))
+"""
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_pipeline(tmp_path_factory.mktemp("models") / "tiny-pipeline")
+
+
+@pytest.fixture(scope="module")
+def transformer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_transformer(tmp_path_factory.mktemp("models") / "tiny-bert")
+
+
+@pytest.fixture(scope="module")
+def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def opened(folder: Path, cache_dir: Path | None, **changes: object) -> Embedder:
+    values: dict[str, object] = {"runtime": "openvino", "precision": "float32"}
+    options = EmbedderOptions(
+        model="tiny",
+        path=folder,
+        cache_dir=cache_dir,
+        **(values | changes),  # type: ignore[arg-type]
+    )
+    return open_embedder(options)
+
+
+def in_torch(folder: Path, **changes: object) -> Vectors:
+    return opened(folder, None, runtime="torch", **changes).embed_chunks(TEXTS)
+
+
+class TestConvertedPipeline(EmbedderContract):
+    @pytest.fixture
+    def embedder(self, pipeline: Path, cache_dir: Path) -> Embedder:
+        return opened(pipeline, cache_dir, precision="auto")
+
+
+def test_a_converted_pipeline_gives_the_same_vectors(pipeline: Path, cache_dir: Path) -> None:
+    vectors = opened(pipeline, cache_dir).embed_chunks(TEXTS)
+    np.testing.assert_allclose(vectors, in_torch(pipeline), atol=1e-4)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_a_converted_transformer_gives_the_same_vectors(
+    transformer: Path, cache_dir: Path, pooling: str
+) -> None:
+    vectors = opened(transformer, cache_dir, pooling=pooling).embed_chunks(TEXTS)
+    np.testing.assert_allclose(vectors, in_torch(transformer, pooling=pooling), atol=1e-4)
+
+
+@pytest.mark.parametrize("architecture", ["mpnet", "xlm-roberta", "distilbert", "modernbert"])
+def test_other_architectures_convert_too(
+    transformer: Path, tmp_path: Path, architecture: str
+) -> None:
+    folder = write_transformer(tmp_path / architecture, architecture=architecture)
+    vectors = opened(folder, tmp_path / "cache").embed_chunks(TEXTS)
+    np.testing.assert_allclose(vectors, in_torch(folder), atol=1e-4)
+
+
+def test_neither_torch_nor_telemetry_is_imported_after_conversion(
+    pipeline: Path, cache_dir: Path, tmp_path: Path
+) -> None:
+    opened(pipeline, cache_dir, precision="auto").embed_query("convert")
+    environment = os.environ | {"HOME": str(tmp_path)}
+    command = [sys.executable, "-c", EMBED, str(pipeline), str(cache_dir)]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert run.stdout.split() == ["openvino"]
+    assert not (tmp_path / "intel").exists(), "OpenVINO's telemetry has written its client id"
+
+
+def cut_short(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def flip_a_byte(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["model.bin", "model.xml", "verdict.json", "*.blob"])
+@pytest.mark.parametrize("damage", [cut_short, flip_a_byte, Path.unlink])
+def test_what_is_damaged_is_rebuilt(
+    pipeline: Path, tmp_path: Path, name: str, damage: Callable[[Path], None]
+) -> None:
+    expected = opened(pipeline, tmp_path).embed_chunks(TEXTS)
+    for file in (tmp_path / "openvino").rglob(name):
+        damage(file)
+    vectors = opened(pipeline, tmp_path).embed_chunks(TEXTS)
+    np.testing.assert_allclose(vectors, expected, atol=1e-4)
+    assert len(list((tmp_path / "openvino").rglob("verdict.json"))) == 1
+
+
+def test_a_part_that_cannot_be_converted_runs_on_torch_and_says_so(
+    pipeline: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(pipeline, tmp_path / "odd"))
+    modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
+    modules[2] = modules[2] | {"type": "sentence_transformers.models.Dropout", "path": "2_Dropout"}
+    (folder / "modules.json").write_text(json.dumps(modules), encoding="utf-8")
+    (folder / "2_Dropout").mkdir()
+    (folder / "2_Dropout" / "config.json").write_text('{"dropout": 0.2}', encoding="utf-8")
+    with pytest.warns(RuntimeWarning, match="runs on torch"):
+        vectors = opened(folder, tmp_path / "cache").embed_chunks(TEXTS)
+    np.testing.assert_allclose(vectors, in_torch(pipeline), atol=1e-4)
+
+
+def test_a_gpu_cannot_run_it(pipeline: Path, cache_dir: Path) -> None:
+    with pytest.raises(SettingsError, match="runs on the CPU"):
+        opened(pipeline, cache_dir, device="cuda").embed_query("cat")
+
+
+@pytest.mark.model
+def test_the_default_model_agrees_with_torch_to_0_9999(tmp_path: Path) -> None:
+    options = {"model": "all-MiniLM-L6-v2", "precision": "float32"}
+    exact = open_embedder(EmbedderOptions(**options, runtime="torch"))  # type: ignore[arg-type]
+    fast = open_embedder(
+        EmbedderOptions(model="all-MiniLM-L6-v2", runtime="openvino", cache_dir=tmp_path)
+    )
+    cosines = np.sum(exact.embed_chunks(TEXTS) * fast.embed_chunks(TEXTS), axis=1)
+    assert cosines.min() > 0.9995
+    assert fast.fingerprint == exact.fingerprint
