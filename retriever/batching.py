@@ -146,7 +146,7 @@ class Batch:
             if self._keeps_its_old_version(one):
                 continue
             records.append(_record(one))
-            means.append(_document_vector([vectors[chunk.id] for chunk in one.chunks], dimension))
+            means.append(document_vector([vectors[chunk.id] for chunk in one.chunks], dimension))
         if records:
             data.put_documents(records, np.stack(means))
 
@@ -203,7 +203,7 @@ def _record(one: Prepared) -> DocumentRecord:
     )
 
 
-def _document_vector(vectors: list[Vectors], dimension: int) -> Vectors:
+def document_vector(vectors: list[Vectors], dimension: int) -> Vectors:
     """The normalised mean of a document's chunk vectors; the first axis where there is none."""
     if vectors:
         mean = mean_vector(np.stack(vectors))

@@ -53,7 +53,7 @@ class Diagnosis:
     @property
     def needs_rebuilding(self) -> bool:
         """Whether the chunks have to be copied into an index of their own."""
-        return bool(self.foreign or self.lost or self.wrong or self.search_fails)
+        return bool(self.lost or self.wrong or self.search_fails)
 
     @property
     def is_clean(self) -> bool:

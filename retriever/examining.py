@@ -16,7 +16,7 @@ from retriever.collection import rows
 from retriever.collection.physical import ChunkPage, PhysicalCollection
 from retriever.collection.probing import readable_vectors
 from retriever.diagnosis import Diagnosis, Part
-from retriever.embedding.vectors import normalise
+from retriever.embedding.vectors import is_sound, normalise
 from retriever.errors import CollectionDamaged
 from retriever.protocols import Vectors
 from retriever.records import ChunkingFingerprint, DocumentRecord
@@ -27,7 +27,6 @@ _PROBES_AT_ONCE = 100
 _PROBE_RANKS = 10
 _SAME_SCORE = 0.999
 """A vector scores 1 against itself, less what float32 rounds away."""
-_LENGTH_TOLERANCE = 1e-3
 Tell = Callable[[Part], None]
 
 
@@ -58,14 +57,6 @@ def examine(data: PhysicalCollection, tell: Tell = lambda _: None) -> Diagnosis:
             return found
     examination.compare_records()
     return found
-
-
-def is_sound(vectors: Vectors, dimension: int) -> bool:
-    """Whether each of some vectors is one of the collection's: its width, finite, unit length."""
-    if vectors.shape[-1] != dimension or not np.isfinite(vectors).all():
-        return False
-    lengths = np.linalg.norm(vectors, axis=-1)
-    return bool((np.abs(lengths - 1.0) < _LENGTH_TOLERANCE).all())
 
 
 @dataclass(slots=True)

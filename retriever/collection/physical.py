@@ -143,8 +143,7 @@ class PhysicalCollection:
     def document_rows(self) -> Iterator[dict[str, rows.Row]]:
         """Every document's row by its id, in pages, as it is stored: it may be none of ours."""
         for page in self._pages(self._documents, include=["metadatas"]):
-            held = [dict(row or {}) for row in page["metadatas"]]
-            yield dict(zip(page["ids"], held, strict=True))
+            yield {one: row or {} for one, row in zip(page["ids"], page["metadatas"], strict=True)}
 
     def vectors(self, chunk_ids: Sequence[str]) -> dict[str, Vectors]:
         """The vectors of chunks, by id; ids that are not there are left out.
@@ -263,7 +262,11 @@ class PhysicalCollection:
 
     def delete_documents(self, sources: Sequence[str]) -> None:
         """Delete documents' records; their chunks are deleted before."""
-        self._delete(self._documents, [rows.document_id(source) for source in sources])
+        self.delete_document_rows([rows.document_id(source) for source in sources])
+
+    def delete_document_rows(self, ids: Sequence[str]) -> None:
+        """Delete rows of the manifest by their ids."""
+        self._delete(self._documents, ids)
 
     def _delete(self, collection: Any, ids: Sequence[str]) -> None:
         for batch in _batches(ids, PAGE_ROWS):

@@ -1,0 +1,61 @@
+"""Another generation beside the live one: filled, then switched to in one step, or dropped."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from retriever.collection.physical import PhysicalCollection
+from retriever.collection.state import Canary, CollectionState
+from retriever.collection.store import Store
+from retriever.records import Fingerprint
+
+
+@contextlib.contextmanager
+def fresh_generation(
+    store: Store, state: CollectionState, fingerprint: Fingerprint, canary: Canary | None
+) -> Iterator[PhysicalCollection]:
+    """An empty generation to fill; it is dropped again where that fails."""
+    name = store.add_generation(state, fingerprint)
+    try:
+        data = store.physical(name)
+        if canary is not None:
+            data.set_canary(canary)
+        yield data
+    except BaseException:
+        store.drop_generation(name)
+        raise
+
+
+def switch(store: Store, state: CollectionState, name: str, **changes: Any) -> CollectionState:
+    """Let another generation answer, in one step, and drop the one that did.
+
+    Readers see it by their next query. `changes` are further fields of the state.
+    """
+    saved = store.save(state.next(live=name, **changes))
+    store.drop_generation(state.live)
+    return saved
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """How much was copied."""
+
+    chunks: int
+    documents: int
+
+
+def copy(source: PhysicalCollection, target: PhysicalCollection) -> Copied:
+    """Copy every chunk and document, vectors included, page by page.
+
+    Raises:
+        CollectionDamaged: the source lacks a vector.
+    """
+    chunks = documents = 0
+    for page in source.chunk_pages(with_vectors=True):
+        target.put_chunks(page.ids, page.texts, page.vectors, page.rows)
+        chunks += len(page.ids)
+    for group in source.document_pages():
+        target.put_documents(group.records, group.vectors)
+        documents += len(group.records)
+    return Copied(chunks=chunks, documents=documents)
