@@ -128,7 +128,7 @@ def _pages(text: str, pages: Any) -> tuple[PageSpan, ...]:
             return ()
         starts.append((page.page_number, start))
         position = start + len(content)
-    return _spans(text, starts)
+    return _spans(text, starts) if starts else ()
 
 
 def _spans(text: str, starts: list[tuple[int, int]]) -> tuple[PageSpan, ...]:

@@ -14,6 +14,16 @@ from retriever.records import PageSpan
 PAGE_BREAK = "\n\n"
 _PAGES_LOOKED_AT = 5
 _LINE_END_HYPHEN = re.compile("[\x02\ufffe](?:\r?\n)?")
+_LIGATURES = str.maketrans(
+    {
+        "\ufb00": "ff",
+        "\ufb01": "fi",
+        "\ufb02": "fl",
+        "\ufb03": "ffi",
+        "\ufb04": "ffl",
+        "\ufb06": "st",
+    }
+)
 _CONTROL = re.compile("[\x01-\x08\x0b-\x1f\x7f\u00ad\ufeff\ufffe\uffff]")
 _NO_TITLE = re.compile(
     r"(?i)untitled|microsoft \w+ - |.*\.(?:docx?|pdf|indd|qxd|pptx?|xlsx?|tex|dvi|rtf|odt|html?)$"
@@ -94,7 +104,8 @@ def _page_text(document: Any, index: int) -> str:
 
 def _clean(text: str) -> str:
     joined = _LINE_END_HYPHEN.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
-    lines = (line.rstrip() for line in _CONTROL.sub("", storable(joined)).split("\n"))
+    spelt_out = _CONTROL.sub("", storable(joined)).translate(_LIGATURES)
+    lines = (line.rstrip() for line in spelt_out.split("\n"))
     return "\n".join(lines).strip("\n")
 
 

@@ -190,4 +190,5 @@ def _by_text(data: bytes, name: str, extension: str) -> Format:
 
 
 def _not_supported(extension: str) -> LoadingError:
-    return LoadingError(f"format not supported: {'.' + extension if extension else 'binary data'}")
+    is_usual = extension.isascii() and extension.isalnum() and len(extension) <= 12
+    return LoadingError(f"format not supported: {'.' + extension if is_usual else 'unknown data'}")

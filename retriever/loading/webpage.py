@@ -31,7 +31,9 @@ _MOST_LINES = 0.85
 _MAX_STEPS_DOWN = 50
 _RAISED_OR_LOWERED = re.compile(r"</?su[bp]>")
 _TABLE_AFTER_CODE = re.compile(r"(?<=\n```)\n\|")
+_NO_LETTERS = re.compile(r"[\W_]+")
 _LINE_END_SPACE = re.compile(r"[ \t]+$", re.M)
+_LONGEST_ARTICLE_LETTERS = 2_000_000  # what is longer is a dump or a book, and takes a minute
 _SHORT_PAGE_LETTERS = 1000
 _MAX_TITLE_CHARACTERS = 500
 
@@ -95,7 +97,7 @@ def _best(tree: Any) -> str:
     whole = domtext.to_markdown(tree)
     if _letters(whole) < _SHORT_PAGE_LETTERS:
         return whole
-    article = _article(tree)
+    article = _article(tree) if _letters(whole) <= _LONGEST_ARTICLE_LETTERS else ""
     main = domtext.to_markdown(_main_part(tree, article), _BOILERPLATE)
     if _letters(main) < _MIN_SHARE * _letters(whole):
         main = domtext.to_markdown(tree, _BOILERPLATE)
@@ -181,7 +183,7 @@ def _structured(markdown: str) -> list[str]:
 
 
 def _words(line: str) -> str:
-    return "".join(character for character in line if character.isalnum())
+    return _NO_LETTERS.sub("", line)
 
 
 def _title(tree: Any) -> str:
