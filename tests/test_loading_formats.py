@@ -140,6 +140,7 @@ def test_what_looks_like_a_heading_in_code_comments_lists_and_tables_is_none() -
     text = (
         "```sh\n# no\n~~~\n# no\n```\n- item\n  ```\n# no\n  ```\n    # no\n<!--\n# no\n-->\n"
         "- item\n---\n| a |\n---\n> quote\n---\ntwo lines\nof text\n---\n~~~~\n# no\n~~~\n# no\n"
+        "~~~~\n~~~\n    ~~~\n# no\n    ~~~\n# no\n~~~\n"
     )
     assert heading_lines(read(text, "a.md")) == []
 

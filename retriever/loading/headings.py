@@ -79,11 +79,14 @@ def _markdown(text: str, start: int) -> Iterator[Heading]:
 
 
 def _after_fence(fence: str, mark: str, rest: str) -> str:
-    """The fence that is open after a line with a fence's mark; empty where none is."""
+    """The fence that is open after a line with a fence's mark, its indentation before it."""
     run = mark.lstrip(" \t>-*+.)0123456789")
+    indented = " " * (len(mark) - len(run)) + run
     if not fence:
-        return "" if run[0] == "`" and "`" in rest else run
-    return "" if run.startswith(fence) and not rest.strip() else fence
+        return "" if run[0] == "`" and "`" in rest else indented
+    indent = len(fence) - len(fence.lstrip())
+    closes = run.startswith(fence.lstrip()) and len(mark) - len(run) <= indent + 3
+    return "" if closes and not rest.strip() else fence
 
 
 def _one_line(line: str, start: int, end: int) -> Heading | None:
