@@ -4,6 +4,7 @@ import dataclasses
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -98,6 +99,24 @@ def test_a_crash_that_an_earlier_file_prepared_is_not_charged_to_the_next(
 ) -> None:
     assert outcome(parser, misbehave("exit at the next file")) == "done"
     assert outcome(parser, PDF) == "Hello"
+
+
+def test_closing_from_another_thread_ends_a_reading_and_starts_nothing(
+    parser: ParserProcess,
+) -> None:
+    assert outcome(parser, PDF) == "Hello"
+    threading.Timer(0.3, parser.close).start()
+    assert outcome(parser, misbehave("hang")) == "reading was stopped"
+    assert parser._process is None
+
+
+def test_a_worker_that_cannot_start_is_a_reason(
+    parser: ParserProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervision, "WORKER", ("/no/such/python",))
+    assert outcome(parser, PDF).startswith("the worker process did not start: ")
+    monkeypatch.setattr(supervision, "WORKER", (sys.executable, "-c", "raise SystemExit('oh')"))
+    assert outcome(parser, PDF) == "the worker process did not start: oh"
 
 
 def test_the_process_is_replaced_after_many_files(

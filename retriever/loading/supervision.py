@@ -51,6 +51,7 @@ class ParserProcess:
         self._errors: IO[bytes] | None = None
         self._ending: Any = None
         self._files_read = 0
+        self._stopped = False
         self._lock = threading.Lock()
 
     def read(self, file: FileBytes) -> Content:
@@ -61,28 +62,37 @@ class ParserProcess:
                 or memory.
         """
         with self._lock:
+            self._stopped = False
             if self._files_read >= FILES_PER_PROCESS:
-                self.close()
+                self._discard()
+            may_be_owed_to_another = self._files_read > 0
             try:
-                is_fresh = self._files_read == 0
-                try:
-                    return self._read(file)
-                except _Crash:
-                    if is_fresh:
-                        raise
-                    return self._read(file)  # the crash may be owed to an earlier file
+                return self._read(file)
             except _Crash as crash:
-                reason = out_of_memory(self._options) if crash.memory else "its parser crashed"
-                raise LoadingError(reason) from crash
+                if not may_be_owed_to_another or self._stopped:
+                    raise self._refusal(crash) from crash
+            try:
+                return self._read(file)
+            except _Crash as crash:
+                raise self._refusal(crash) from crash
 
     def close(self) -> None:
-        """End the child at once; the next file starts another."""
+        """End the child at once, even while another thread reads; the next file starts another."""
+        self._stopped = True
+        self._discard()
+
+    def _discard(self) -> None:
         if self._ending is not None:
             self._ending()
         self._process, self._ending, self._files_read = None, None, 0
         if self._errors is not None:
             self._errors.close()
             self._errors = None
+
+    def _refusal(self, crash: "_Crash") -> LoadingError:
+        if self._stopped:
+            return LoadingError("reading was stopped")
+        return LoadingError(out_of_memory(self._options) if crash.memory else "its parser crashed")
 
     def _read(self, file: FileBytes) -> Content:
         if self._process is None:
@@ -93,15 +103,15 @@ class ParserProcess:
         self._finish(asking, options.timeout_s)
         if asking.answer is None:
             crash = _Crash(memory=self._ran_out_of_memory())
-            self.close()
+            self._discard()
             raise crash from asking.failure
         fields, text = asking.answer
         if fields.get("leaving"):
-            self.close()
+            self._discard()
         try:
             return exchange.parse_content(fields, text)
         except exchange.BrokenExchange as error:
-            self.close()
+            self._discard()
             raise _Crash(memory=False) from error
 
     def _finish(self, call: "_Call", timeout_s: float) -> None:
@@ -110,28 +120,31 @@ class ParserProcess:
             call.start()
             call.join(timeout_s)
         except BaseException:
-            self.close()
+            self._discard()
             raise
         if call.is_alive():
-            self.close()
+            self._discard()
             raise LoadingError(f"its parser took longer than {timeout_s:g} s")
 
     def _start(self) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
-        self._process = subprocess.Popen(
-            [*WORKER, str(self._options.memory_mb)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            env=_environment(),
-            bufsize=-1,
-        )
+        try:
+            self._process = subprocess.Popen(
+                [*WORKER, str(self._options.memory_mb)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                env=_environment(),
+            )
+        except OSError as error:
+            self._discard()
+            raise LoadingError(f"the worker process did not start: {error}") from error
         self._ending = weakref.finalize(self, _end, self._process)
         greeting = _Call(self._streams(), self._max_answer_bytes())
         self._finish(greeting, START_TIMEOUT_S)
         if greeting.answer is None:
             message = self._last_errors().decode("utf-8", errors="replace").strip()
-            self.close()
+            self._discard()
             raise LoadingError(
                 f"the worker process did not start: {message[-300:] or 'no message'}"
             )
@@ -155,9 +168,12 @@ class ParserProcess:
             process.wait(timeout=5)
         except subprocess.TimeoutExpired:
             process.kill()
-        size = errors.seek(0, os.SEEK_END)
-        errors.seek(max(0, size - _STDERR_BYTES))
-        return errors.read()
+        try:
+            size = errors.seek(0, os.SEEK_END)
+            errors.seek(max(0, size - _STDERR_BYTES))
+            return errors.read()
+        except ValueError:  # closed by another thread
+            return b""
 
 
 class _Crash(Exception):
