@@ -1,38 +1,13 @@
-"""Damage, mended: what disagrees is rebuilt from what is left of it, and no text is given up.
+"""Damage, mended: a check, a mending of what it finds, and a check again."""
 
-Vectors come from the index, else from the cache, else from the stored text. What only the
-files know is left to the next run, which reads those files again and embeds what is new.
-"""
-
-import itertools
-import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
-
-import numpy as np
+from dataclasses import dataclass
 
 from retriever import assembly
-from retriever.batching import document_vector
-from retriever.collection.generations import fresh_generation, switch
-from retriever.collection.physical import ChunkPage, PhysicalCollection
-from retriever.collection.state import CollectionState
-from retriever.collection.store import Store
-from retriever.diagnosis import Diagnosis
-from retriever.embedding import cache_file
-from retriever.inspecting import Finding, Inspection, inspect
-from retriever.isolation import examine_generation
+from retriever.inspecting import Finding, inspect
+from retriever.mending import Mending
 from retriever.observing import observe
-from retriever.protocols import Vectors
-from retriever.records import DocumentRecord
-from retriever.restoring import VectorRestorer
 from retriever.settings import Settings
-
-_DOCUMENTS_AT_ONCE = 64
-_PARTS = 2
-"""Indexes of a generation: of its chunks and of its documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +48,7 @@ def repair(settings: Settings | None = None, *, corpus: bool = True) -> RepairRe
     with assembly.open_writing_store(settings) as store:
         state = store.state(settings.collection)
         before = inspect(store, state, settings, corpus=corpus)
-        mending = _Mending(store, state, settings)
+        mending = Mending(store, state, settings)
         if any(finding.mendable for finding in before.findings):
             mending.mend(before)
     left = before.findings
@@ -89,141 +64,3 @@ def repair(settings: Settings | None = None, *, corpus: bool = True) -> RepairRe
         set_aside=tuple(mending.set_aside),
         seconds=round(time.monotonic() - started_s, 3),
     )
-
-
-class _Mending:
-    """One repair. The old generation answers until all of the new one is there."""
-
-    def __init__(self, store: Store, state: CollectionState, settings: Settings) -> None:
-        self._store = store
-        self._state = state
-        self._settings = settings
-        self.changed = False
-        self.vectors_from_cache = 0
-        self.vectors_embedded = 0
-        self.set_aside: list[str] = []
-
-    def mend(self, inspection: Inspection) -> None:
-        """Do all that can be done about what was found."""
-        self.changed = True
-        if inspection.cache_fault:
-            self.set_aside.append(str(cache_file.set_aside(self._settings.storage.path)))
-        for name in inspection.leftovers:
-            self._store.drop_generation(name)
-        diagnosis = self._without_fault(inspection.diagnosis)
-        if diagnosis.fault:
-            return
-        if inspection.documents_missing:
-            self._store.make_documents(self._state.live)
-        data = self._store.physical(self._state.live)
-        corrections = _corrections(diagnosis, inspection.misplaced, data)
-        altered = [one for ids in diagnosis.altered.values() for one in ids]
-        data.update_rows(altered, [{"embedded_hash": ""} for _ in altered])
-        self._take_out_foreign(data, diagnosis)
-        if diagnosis.needs_rebuilding:
-            self._rebuild(data, diagnosis, corrections)
-            return
-        vectorless = set(diagnosis.vectorless)
-        others = (one for one in data.manifest() if one.source in vectorless - corrections.keys())
-        _write_records(data, itertools.chain(corrections.values(), others))
-        self._store.save(self._state.next(run=None))
-
-    def _without_fault(self, diagnosis: Diagnosis) -> Diagnosis:
-        """Take broken index files away, so that what the tables hold can be read."""
-        for _ in range(_PARTS):
-            if diagnosis.fault:
-                self._store.set_aside_index(self._state.live, diagnosis.faulty)
-                diagnosis = examine_generation(self._store, self._state.live)
-        return diagnosis
-
-    def _rebuild(
-        self,
-        data: PhysicalCollection,
-        diagnosis: Diagnosis,
-        corrections: Mapping[str, DocumentRecord],
-    ) -> None:
-        """Copy what is sound into a generation of its own, fill in the rest, switch to it."""
-        groups = (*diagnosis.lost.values(), *diagnosis.wrong.values())
-        refill = {one for ids in groups for one in ids}
-        restorer = VectorRestorer(data, self._settings)
-        with fresh_generation(self._store, self._state, data.fingerprint, data.canary) as target:
-            for page in data.chunk_pages(with_vectors=False):
-                _copy_page(page, data, target, restorer, refill)
-            records = (corrections.get(one.source, one) for one in data.manifest())
-            known = {one.source for one in data.manifest()}
-            orphans = (one for source, one in corrections.items() if source not in known)
-            _write_records(target, itertools.chain(records, orphans))
-        self.vectors_from_cache = restorer.from_cache
-        self.vectors_embedded = restorer.embedded
-        switch(self._store, self._state, target.name, run=None)
-
-    def _take_out_foreign(self, data: PhysicalCollection, diagnosis: Diagnosis) -> None:
-        """Write rows that are none of ours to a file, then delete them."""
-        if not diagnosis.foreign and not diagnosis.foreign_documents:
-            return
-        folder = self._settings.storage.path
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"set-aside-{self._state.name}-{time.time_ns()}.jsonl"
-        _write_lines(path, _foreign_rows(data, diagnosis))
-        self.set_aside.append(str(path))
-        data.delete_chunks(diagnosis.foreign)
-        data.delete_document_rows(diagnosis.foreign_documents)
-
-
-def _corrections(
-    diagnosis: Diagnosis, misplaced: Sequence[str], data: PhysicalCollection
-) -> dict[str, DocumentRecord]:
-    """Records that tell what is there, and have the next run read their files."""
-    corrections = {
-        source: DocumentRecord(**values) for source, values in diagnosis.corrections.items()
-    }
-    wanted = set(misplaced) - corrections.keys()
-    for record in data.manifest() if wanted else ():
-        if record.source in wanted:
-            corrections[record.source] = replace(record, content_hash="", mtime_ns=0, reading="")
-    return corrections
-
-
-def _copy_page(
-    page: ChunkPage,
-    data: PhysicalCollection,
-    target: PhysicalCollection,
-    restorer: VectorRestorer,
-    refill: set[str],
-) -> None:
-    sound = data.vectors([one for one in page.ids if one not in refill])
-    places = [place for place, one in enumerate(page.ids) if one not in sound]
-    if places:
-        made = restorer.restore([(page.rows[place], page.texts[place]) for place in places])
-        sound |= {page.ids[place]: vector for place, vector in zip(places, made, strict=True)}
-    target.put_chunks(page.ids, page.texts, np.stack([sound[one] for one in page.ids]), page.rows)
-
-
-def _write_records(data: PhysicalCollection, records: Iterator[DocumentRecord]) -> None:
-    """Write records with the mean vectors of their chunks."""
-    dimension = data.fingerprint.embedding.dimension
-    while group := list(itertools.islice(records, _DOCUMENTS_AT_ONCE)):
-        stored = data.stored_chunks([record.source for record in group])
-        vectors = data.vectors([one for chunks in stored.values() for one in chunks])
-        means: list[Vectors] = [
-            document_vector([vectors[one] for one in stored[record.source]], dimension)
-            for record in group
-        ]
-        data.put_documents(group, np.stack(means))
-
-
-def _foreign_rows(data: PhysicalCollection, diagnosis: Diagnosis) -> Iterator[dict[str, Any]]:
-    chunks, documents = set(diagnosis.foreign), set(diagnosis.foreign_documents)
-    for page in data.chunk_pages(with_vectors=False):
-        for one, text, row in zip(page.ids, page.texts, page.rows, strict=True):
-            if one in chunks:
-                yield {"collection": "chunks", "id": one, "text": text, "row": row}
-    for rows in data.document_rows():
-        for one in documents & rows.keys():
-            yield {"collection": "documents", "id": one, "row": rows[one]}
-
-
-def _write_lines(path: Path, rows: Iterator[dict[str, Any]]) -> None:
-    with path.open("x", encoding="utf-8") as file:
-        for row in rows:
-            file.write(json.dumps(row) + "\n")

@@ -36,6 +36,7 @@ FLOORS: dict[str, set[str]] = {
         "examining",
         "inspecting",
         "isolation",
+        "mending",
         "observing",
         "planning",
         "prefetching",
