@@ -4,7 +4,8 @@
 
 DATA_FOLDER holds `awkward/manifest.tsv` and the files that it names. The right outcome of a
 file is `text`, `locked`, `empty`, `broken` or `any`; where a text is expected, the share of its
-words that were found is shown. Words are runs of letters and digits, compared without case.
+words that were found is shown (words are runs of letters and digits, compared without case).
+Then `folders/curl-docs` and `sec-10-q/docs` are walked and loaded, for the time that it takes.
 """
 
 import argparse
@@ -20,9 +21,11 @@ from pathlib import Path
 
 from retriever.errors import LoadingError
 from retriever.loading import DocumentLoader, LoadingOptions
-from retriever.records import CorpusFile, Document
+from retriever.loading.walking import walk
+from retriever.records import CorpusFile, Document, Root
 from retriever.settings import LoadingSettings
 
+FOLDERS = ("folders/curl-docs", "sec-10-q/docs")
 _WORD = re.compile(r"[^\W_]+")
 _LOCKED = re.compile(r"^password-protected")
 _EMPTY = re.compile(r"^(?:no text|empty file)")
@@ -49,10 +52,14 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     outcomes = list(_outcomes(arguments.data_folder / "awkward"))
+    speeds = [_speed(arguments.data_folder / folder) for folder in FOLDERS]
     if arguments.json:
-        print(json.dumps([asdict(outcome) for outcome in outcomes], indent=1))
+        result = {"files": [asdict(each) for each in outcomes], "folders": speeds}
+        print(json.dumps(result, indent=1))
     else:
         _print_table(outcomes)
+        for speed in speeds:
+            print("{folder}: {files} files, {characters} characters in {seconds} s".format(**speed))
     return 0 if all(outcome.right for outcome in outcomes) else 1
 
 
@@ -93,6 +100,20 @@ def _outcome(loader: DocumentLoader, folder: Path, row: dict[str, str]) -> Outco
         round(seconds, 3),
         row["expect"] in {"any", ours},
     )
+
+
+def _speed(folder: Path) -> dict[str, str | int | float]:
+    options = LoadingOptions(**LoadingSettings().model_dump())
+    files = characters = 0
+    begin = time.perf_counter()
+    with DocumentLoader(options) as loader:
+        for found in walk([Root(folder.name, folder.resolve())], options):
+            if isinstance(found, CorpusFile):
+                characters += len(loader.load(found).text)
+                files += 1
+    seconds = round(time.perf_counter() - begin, 2)
+    name = str(folder.relative_to(folder.parents[1]))
+    return {"folder": name, "files": files, "characters": characters, "seconds": seconds}
 
 
 def _kind(reason: str) -> str:
