@@ -48,8 +48,12 @@ def read(file: FileBytes, options: LoadingOptions) -> Content:
     text = _clean(result.content)
     found = headings.find_markdown(text)
     title = str(result.metadata.title or "").strip()
+    authors = list(result.metadata.authors or ())
     kept, dropped = metadata.bounded(
-        {"author": list(result.metadata.authors or ()), "language": result.metadata.language}
+        {
+            "author": authors[0] if len(authors) == 1 else authors,
+            "language": result.metadata.language,
+        }
     )
     return Content(
         text,
