@@ -5,6 +5,7 @@ the next is embedded. A run is marked in the collection's state until it has end
 the next one knows to look for what an interrupted one left.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -97,6 +98,16 @@ def embed_batch(
     batch.embed(embedder, cached.keys())
 
 
+@contextlib.contextmanager
+def _ends_parsing(loader: DocumentLoader) -> Iterator[None]:
+    """Where a run stops early, end the file that is being parsed too: nobody waits for it."""
+    try:
+        yield
+    except BaseException:
+        loader.close()
+        raise
+
+
 class PlanApplication:
     """Applies one plan to one collection."""
 
@@ -147,6 +158,7 @@ class PlanApplication:
         with (
             ThreadPoolExecutor(1, thread_name_prefix="retriever-write") as writer,
             ahead_of_time(prepare(files, self._line)) as prepared,
+            _ends_parsing(self._line.loader),
         ):
             for batch in batches(prepared, most_chunks=self._line.commit_chunks):
                 began = time.monotonic()

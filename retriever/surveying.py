@@ -69,7 +69,11 @@ def survey(
     manifest = {record.source: record for record in data.manifest()} if data else {}
     unfinished = find_unfinished(data, manifest) if data and state and state.run else {}
     plan = planning.plan(
-        walk(_present(run_roots), assembly.loading_options(settings)),
+        walk(
+            _present(run_roots),
+            assembly.loading_options(settings),
+            not_into=[settings.storage.path],
+        ),
         run_roots,
         manifest,
         reading=reading,

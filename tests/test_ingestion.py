@@ -437,3 +437,13 @@ def test_an_estimate_says_that_a_deletion_has_to_be_allowed(
     planned = estimate(corpus, settings)
     assert planned.needs_allow_delete
     assert len(planned.deleted) == 3
+
+
+def test_a_state_folder_inside_the_corpus_is_no_part_of_it(
+    make_settings: MakeSettings, corpus: Path
+) -> None:
+    settings = make_settings(**{"storage.path": corpus / "state"})
+    for _ in range(2):
+        report = ingest(corpus, settings)
+        assert report.skipped == ()
+        assert report.added + report.unchanged == 3
