@@ -53,7 +53,7 @@ def examine(data: PhysicalCollection, tell: Tell = lambda _: None) -> Diagnosis:
         try:
             work()
         except CollectionDamaged as error:
-            found.fault, found.faulty = str(error), part
+            found.fault, found.faulty = str(error.__cause__ or error), part
             return found
     examination.compare_records()
     return found
@@ -208,7 +208,11 @@ class _Examination:
         for start in range(0, len(ids), _PROBES_AT_ONCE):
             batch = ids[start : start + _PROBES_AT_ONCE]
             queries = np.stack([probes[one] for one in batch])
-            rankings = self._data.rank(queries, count=_PROBE_RANKS, where=None)
+            try:
+                rankings = self._data.rank(queries, count=_PROBE_RANKS, where=None)
+            except CollectionDamaged:
+                self.diagnosis.unfound = len(ids)
+                return
             for chunk_id, ranking in zip(batch, rankings, strict=True):
                 crowded = len(ranking) == _PROBE_RANKS and ranking[-1].score > _SAME_SCORE
                 found = {one.chunk_id for one in ranking if one.score > _SAME_SCORE}

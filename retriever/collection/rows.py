@@ -180,6 +180,8 @@ def is_chunk_row(row: Mapping[str, Any] | None, text: str | None) -> bool:
         and isinstance(text, str)
         and all(isinstance(row.get(key), str) for key in _TEXT_KEYS)
         and all(isinstance(row.get(key), int) for key in _NUMBER_KEYS)
+        and isinstance(row.get("page", 1), int)
+        and all(isinstance(row.get(key, ""), str) for key in ("title", "heading_path"))
     )
 
 
