@@ -1,0 +1,236 @@
+"""The engine, tantivy, and nothing of it outside: terms in, scored ids out.
+
+A row is a chunk's id, its language and its terms; one more row holds the revision, so that it
+moves with the rows in one commit. A commit replaces one small file by renaming: a reader or a
+crash sees the state before or after it and nothing between.
+"""
+
+import contextlib
+import json
+import shutil
+import struct
+import zlib
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from retriever.errors import CollectionDamaged
+from retriever.lexical.analysis import QueryWord
+from retriever.lexical.languages import known_languages
+
+if TYPE_CHECKING:
+    import tantivy
+
+POINTER = "meta.json"
+"""The file that a commit replaces."""
+
+_WRITER_BYTES = 64_000_000
+_STATE = "state"
+_FOOTER_MAGIC = 1337
+_BLOCK_BYTES = 1 << 20
+
+
+class View:
+    """One committed state, open for reading. Threads may share it."""
+
+    def __init__(self, index: "tantivy.Index") -> None:
+        """Open the last commit.
+
+        Raises:
+            ValueError: it is not one of ours.
+        """
+        index.config_reader("manual")
+        self._schema = index.schema
+        self._searcher = index.searcher()
+        facts = self._facts()
+        self.revision = int(facts["revision"])
+        self.identity = str(facts["identity"])
+
+    @property
+    def chunk_count(self) -> int:
+        """Chunks that it holds: every row but the one of the revision."""
+        return int(self._searcher.num_docs) - 1
+
+    def languages(self) -> list[str]:
+        """The languages of its chunks, the most frequent first."""
+        counts = {each: self._searcher.doc_freq("language", each) for each in known_languages()}
+        return sorted(filter(counts.__getitem__, counts), key=lambda each: (-counts[each], each))
+
+    def rank(
+        self, words: Sequence[QueryWord], *, count: int, allowed: frozenset[str] | None
+    ) -> list[tuple[float, str]]:
+        """Score and id of the chunks that hold any of the words, best first, `count` at most."""
+        if allowed is None:
+            return self._search(self._any_of(words), count)
+        # where many are allowed, those among the best of all are found sooner than by their ids
+        enough = 2 * count * (self.chunk_count + 1) // len(allowed)
+        if enough <= len(allowed):
+            found = self._search(self._any_of(words), enough)
+            among = [one for one in found if one[1] in allowed][:count]
+            if len(among) == count or len(found) < enough:
+                return among
+        return self._search(self._among(self._any_of(words), allowed), count)
+
+    def weight(self, word: QueryWord, chunk_id: str) -> float:
+        """What a word adds to a chunk's score; 0.0 where the chunk lacks it."""
+        wanted = self._among(self._any_of([word]), [chunk_id])
+        return sum(float(score) for score, _ in self._searcher.search(wanted, 1).hits)
+
+    def chunk_count_of(self, word: QueryWord) -> int:
+        """How many chunks hold a word, by the form of it that most have."""
+        return max(self._searcher.doc_freq("terms", term) for term in word.terms)
+
+    def _facts(self) -> dict[str, Any]:
+        import tantivy
+
+        state = tantivy.Query.term_query(self._schema, "state", _STATE, index_option="basic")
+        for _, row in self._searcher.search(state, 1).hits:
+            facts = json.loads(self._searcher.doc(row)["facts"][0])
+            if isinstance(facts, dict):
+                return facts
+        raise ValueError("it holds no revision")
+
+    def _search(self, wanted: "tantivy.Query", count: int) -> list[tuple[float, str]]:
+        hits = self._searcher.search(wanted, count, count=False).hits
+        found = [(float(score), str(self._searcher.doc(row)["id"][0])) for score, row in hits]
+        return sorted(found, key=lambda one: (-one[0], one[1]))
+
+    def _any_of(self, words: Sequence[QueryWord]) -> "tantivy.Query":
+        """Sum of the words' scores; a chunk holds a word in the form of its own language."""
+        import tantivy
+
+        clauses = []
+        for word in words:
+            for term in word.terms:
+                query = tantivy.Query.term_query(self._schema, "terms", term, index_option="freq")
+                if word.count > 1:
+                    query = tantivy.Query.boost_query(query, float(word.count))
+                clauses.append((tantivy.Occur.Should, query))
+        return tantivy.Query.boolean_query(clauses)
+
+    def _among(self, wanted: "tantivy.Query", chunk_ids: Collection[str]) -> "tantivy.Query":
+        """The same scores, of these chunks only."""
+        import tantivy
+
+        these = tantivy.Query.term_set_query(self._schema, "id", list(chunk_ids))
+        unscored = tantivy.Query.const_score_query(these, 0.0)
+        return tantivy.Query.boolean_query(
+            [(tantivy.Occur.Must, wanted), (tantivy.Occur.Must, unscored)]
+        )
+
+
+class Writer:
+    """The one writer of a folder; what it was told is seen by nobody before `commit`."""
+
+    def __init__(self, folder: Path, *, keep: bool) -> None:
+        """Open the folder's index, or begin an empty one in its place unless `keep`.
+
+        Raises:
+            ValueError: the engine cannot; another writer is at work.
+            OSError: the folder cannot be written.
+        """
+        import tantivy
+
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True, exist_ok=True)
+        index = tantivy.Index.open(str(folder)) if keep else tantivy.Index(_schema(), str(folder))
+        self._document = tantivy.Document
+        self._writer = index.writer(_WRITER_BYTES, 1)
+
+    def put(self, chunk_id: str, *, language: str, terms: Sequence[str]) -> None:
+        """Add a chunk in place of the one of its id."""
+        self._writer.delete_documents_by_term("id", chunk_id)
+        row = self._document(id=chunk_id, language=language, terms=" ".join(terms))
+        self._writer.add_document(row)
+
+    def delete(self, chunk_id: str) -> None:
+        """Remove a chunk, if there is one of that id."""
+        self._writer.delete_documents_by_term("id", chunk_id)
+
+    def clear(self) -> None:
+        """Remove every row."""
+        self._writer.delete_all_documents()
+
+    def commit(self, *, revision: int, identity: str) -> None:
+        """Make everything so far visible and lasting."""
+        self._writer.delete_documents_by_term("state", _STATE)
+        facts = json.dumps({"revision": revision, "identity": identity})
+        self._writer.add_document(self._document(state=_STATE, facts=facts))
+        self._writer.commit()
+
+    def close(self) -> None:
+        """Drop what was not committed, end the engine's threads, free the folder."""
+        self._writer.rollback()
+        self._writer.wait_merging_threads()
+
+
+def open_view(folder: Path) -> View | None:
+    """The last commit of a folder; None where there is none that can be read."""
+    import tantivy
+
+    try:
+        with damage_told(folder):
+            return View(tantivy.Index.open(str(folder)))
+    except (CollectionDamaged, ValueError, KeyError, OSError):
+        return None
+
+
+@contextlib.contextmanager
+def damage_told(folder: Path) -> Iterator[None]:
+    """The engine's errors and panics while it reads, as CollectionDamaged."""
+    try:
+        yield
+    except BaseException as error:
+        # a panic of the engine is no Exception, and its class cannot be imported
+        if type(error).__name__ != "PanicException" and not isinstance(error, ValueError | OSError):
+            raise
+        raise CollectionDamaged(
+            f"The lexical index in {folder} is damaged: {error}. It holds nothing of its own: "
+            "delete the folder, and the next ingest makes it anew."
+        ) from error
+
+
+def is_intact(folder: Path) -> bool:
+    """Whether every file of the last commit is as it was written, by its checksum.
+
+    Each file of a segment ends in a JSON footer with the CRC-32 of what stands before it, the
+    footer's length and a magic number.
+    """
+    try:
+        segments = json.loads((folder / POINTER).read_bytes())["segments"]
+        names = [str(segment["segment_id"]).replace("-", "") for segment in segments]
+        files = [path for name in names for path in folder.glob(f"{name}.*")]
+        return all(map(_checksum_holds, files)) and bool(files or not names)
+    except (OSError, ValueError, KeyError, TypeError, struct.error):
+        return False
+
+
+def _checksum_holds(path: Path) -> bool:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        file.seek(size - 8)
+        length, magic = struct.unpack("<II", file.read(8))
+        if magic != _FOOTER_MAGIC:
+            return False
+        body = size - 8 - length
+        file.seek(body)
+        expected = json.loads(file.read(length))["crc"]
+        file.seek(0)
+        checksum, left = 0, body
+        while left > 0 and (block := file.read(min(left, _BLOCK_BYTES))):
+            checksum = zlib.crc32(block, checksum)
+            left -= len(block)
+    return left == 0 and bool(checksum == expected)
+
+
+def _schema() -> "tantivy.Schema":
+    import tantivy
+
+    builder = tantivy.SchemaBuilder()
+    builder.add_text_field("id", stored=True, tokenizer_name="raw", index_option="basic")
+    builder.add_text_field("language", tokenizer_name="raw", index_option="basic")
+    builder.add_text_field("terms", tokenizer_name="whitespace", index_option="freq")
+    builder.add_text_field("state", tokenizer_name="raw", index_option="basic")
+    builder.add_text_field("facts", stored=True, tokenizer_name="raw", index_option="basic")
+    return builder.build()

@@ -1,0 +1,123 @@
+"""Fusion: laws that hold for every ranking, and the formulas by hand."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retriever.fusion import Fused, fuse_convex, fuse_reciprocal
+from retriever.records import Candidate
+
+Ranking = list[Candidate]
+
+
+def ranking(ranker: str, scores: dict[str, float]) -> Ranking:
+    ordered = sorted(scores.items(), key=lambda one: (-one[1], one[0]))
+    return [
+        Candidate(chunk_id=chunk_id, ranker=ranker, score=score, rank=rank)
+        for rank, (chunk_id, score) in enumerate(ordered, start=1)
+    ]
+
+
+def rankings(ranker: str, least: float, most: float) -> st.SearchStrategy[Ranking]:
+    scores = st.dictionaries(
+        st.sampled_from("abcdefghij"), st.floats(least, most, allow_subnormal=False), max_size=8
+    )
+    return scores.map(lambda given: ranking(ranker, given))
+
+
+semantic = rankings("semantic", -1.0, 1.0)
+lexical = rankings("lexical", 0.01, 60.0)
+third = rankings("third", 0.0, 1.0)
+METHODS = [fuse_reciprocal, fuse_convex]
+
+
+def places(fused: list[Fused]) -> list[str]:
+    return [one.chunk_id for one in fused]
+
+
+@pytest.mark.parametrize("fuse", METHODS)
+@given(st.tuples(semantic, lexical, third))
+def test_the_order_of_the_rankings_does_not_matter(fuse, given_rankings) -> None:
+    assert fuse(given_rankings) == fuse(given_rankings[::-1])
+
+
+@pytest.mark.parametrize("fuse", METHODS)
+@given(st.tuples(semantic, lexical, third))
+def test_every_candidate_is_there_once_with_its_parts(fuse, given_rankings) -> None:
+    """Scores lie in [0, 1], fall, and are the sum of parts; ranks count from 1."""
+    fused = fuse(given_rankings)
+    assert sorted(places(fused)) == sorted(
+        {one.chunk_id for each in given_rankings for one in each}
+    )
+    assert [one.rank for one in fused] == list(range(1, len(fused) + 1))
+    assert [one.score for one in fused] == sorted((one.score for one in fused), reverse=True)
+    for one in fused:
+        assert 0.0 <= one.score <= 1.0
+        assert sum(one.parts.values()) == pytest.approx(one.score)
+        assert set(one.parts) == {candidate.ranker for candidate in one.candidates}
+
+
+@pytest.mark.parametrize("fuse", METHODS)
+@given(st.tuples(semantic, lexical, third))
+def test_a_candidate_that_is_first_everywhere_is_first(fuse, given_rankings) -> None:
+    raised = [
+        ranking(
+            each[0].ranker, {"best": each[0].score + 0.5, **{o.chunk_id: o.score for o in each}}
+        )
+        for each in given_rankings
+        if each
+    ]
+    fused = fuse(raised)
+    assert not fused or (fused[0].chunk_id, fused[0].score) == ("best", pytest.approx(1.0))
+
+
+@pytest.mark.parametrize("fuse", METHODS)
+@given(semantic, lexical)
+def test_a_ranker_without_weight_changes_no_order(fuse, one, other) -> None:
+    """Of the candidates that the weighted ranker named, the order is its own."""
+    fused = fuse([one, other], weights={"lexical": 0.0, "semantic": 2.0})
+    scores = {each.chunk_id: each.score for each in one}
+    kept = [scores[chunk_id] for chunk_id in places(fused) if chunk_id in scores]
+    assert kept == pytest.approx(sorted(kept, reverse=True))
+
+
+@pytest.mark.parametrize("fuse", METHODS)
+def test_no_ranking_fuses_to_nothing_and_one_to_itself(fuse) -> None:
+    only = ranking("lexical", {"a": 3.0, "b": 1.0})
+    assert fuse([]) == fuse([[], []]) == []
+    assert places(fuse([only, []])) == ["a", "b"]
+
+
+def test_reciprocal_ranks_by_hand() -> None:
+    one = ranking("semantic", {"a": 0.9, "b": 0.8})
+    other = ranking("lexical", {"b": 7.0, "c": 2.0})
+    fused = {each.chunk_id: each.score for each in fuse_reciprocal([one, other])}
+    assert fused == {
+        "a": pytest.approx(0.5),
+        "b": pytest.approx(0.5 * 61 / 62 + 0.5),
+        "c": pytest.approx(0.5 * 61 / 62),
+    }
+    weighted = fuse_reciprocal([one, other], weights={"semantic": 3.0})
+    assert {each.chunk_id: each.score for each in weighted}["a"] == pytest.approx(0.75)
+
+
+def test_convex_combination_by_hand() -> None:
+    one = ranking("semantic", {"a": 0.9, "b": 0.6, "d": 0.3})
+    other = ranking("lexical", {"b": 8.0, "c": 2.0})
+    fused = fuse_convex([one, other], weights={"semantic": 3.0}, least={"lexical": 0.0})
+    assert [(each.chunk_id, each.score) for each in fused] == [
+        ("a", pytest.approx(0.75)),
+        ("b", pytest.approx(0.75 * 0.5 + 0.25)),
+        ("c", pytest.approx(0.25 * 0.25)),
+        ("d", 0.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    "weights", [{"lexical": -1.0}, {"lexical": math.inf}, {"lexical": math.nan}]
+)
+def test_weights_that_mean_nothing_are_refused(weights: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="at least 0"):
+        fuse_reciprocal([ranking("lexical", {"a": 1.0})], weights=weights)
