@@ -23,24 +23,26 @@ COMMITS = 10
 READERS = 3
 
 _READER = """
-import json, os, sys, time
+import json, os, sys
 from retriever.retrieval import Retriever
 from retriever.settings import Settings
 
 settings, log, stop = Settings.load(**json.loads(sys.argv[1])), sys.argv[2], sys.argv[3]
 retriever = Retriever.open(settings)
 queries = 0
+
+
+def committed():
+    with open(stop + ".committed", encoding="utf-8") as file:
+        return json.load(file)
+
+
 with open(log, "w", encoding="utf-8") as file:
     while not os.path.exists(stop):
-        try:
-            with open(stop + ".committed", encoding="utf-8") as committed:
-                present, gone = json.load(committed)
-        except (OSError, ValueError):
-            time.sleep(0.01)
-            continue
+        present, gone = committed()
         word = present[queries % len(present)]
         found = retriever.retrieve(f"red{word} green{word} blue{word}", top_k=3)
-        if not found[0].text.endswith(f"blue{word}."):
+        if not found[0].text.endswith(f"blue{word}.") and word in committed()[0]:
             print("stale", word, found[0].text, file=file, flush=True)
         if not found[0].source.endswith(f"/{found[0].text[3:].split()[0]}.md"):
             print("wrong source", found[0].text, found[0].source, file=file, flush=True)
