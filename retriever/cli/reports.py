@@ -31,7 +31,7 @@ def show_report(report: IngestReport) -> None:
     if report.tokens_cut:
         show(f"{report.tokens_cut:,} tokens were beyond the model's window.")
     _list_skipped(report.skipped)
-    _list("Warnings", [one_line(warning) for warning in report.warnings])
+    show_list("Warnings", [one_line(warning) for warning in report.warnings])
 
 
 def show_estimate(found: IngestEstimate) -> None:
@@ -49,17 +49,18 @@ def show_estimate(found: IngestEstimate) -> None:
         ("Updated", found.updated),
         ("Deleted", found.deleted),
     ):
-        _list(title, [one_line(source) for source in sources])
+        show_list(title, [one_line(source) for source in sources])
     _list_skipped(found.skipped)
     if found.needs_allow_delete:
         show("", "This deletes more than is usual: ingest asks for --allow-delete.")
 
 
 def _list_skipped(skipped: Sequence[Skipped]) -> None:
-    _list("Skipped", [f"{one_line(one.source)}: {one_line(one.reason)}" for one in skipped])
+    show_list("Skipped", [f"{one_line(one.source)}: {one_line(one.reason)}" for one in skipped])
 
 
-def _list(title: str, lines: Sequence[str]) -> None:
+def show_list(title: str, lines: Sequence[str]) -> None:
+    """Print a titled list; of a long one its beginning, and nothing of an empty one."""
     if not lines:
         return
     show("", f"{title}:", *(f"  {line}" for line in lines[:MOST_LISTED]))

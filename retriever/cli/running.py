@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn, TextIO
 import typer
 from typer.core import TyperGroup
 
-from retriever.cli import commands, swaps
+from retriever.cli import commands, maintenance, swaps
 from retriever.cli.terminal import note, prepare_streams, show
 from retriever.errors import RetrieverError
 
@@ -59,8 +59,13 @@ for _command in (
     swaps.rollback,
     swaps.prune,
     swaps.cache,
+    maintenance.check,
+    maintenance.repair,
+    maintenance.compact,
+    maintenance.export,
+    maintenance.import_,
 ):
-    app.command()(_command)
+    app.command(_command.__name__.rstrip("_"))(_command)
 
 
 def _show_version(wanted: bool) -> None:
