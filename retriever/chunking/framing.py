@@ -51,7 +51,8 @@ class Framing:
         own = cost[kept[-1]] if above and kept[-1] == path[-1] else 0
         if self._options.embed_title and title not in kept:
             above += cost[title]
-        return Frame(title, kept, self._room(above), self._room(above - own))
+        room = self._room(above)
+        return Frame(title, kept, room, self._room(above - own) if own else room)
 
     def _cost(self, path: tuple[str, ...]) -> int:
         return sum(map(self._costs.__getitem__, path))

@@ -7,7 +7,7 @@ packing is counted again as a whole.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 
 CHARACTERS_PER_TOKEN = 16
@@ -45,15 +45,18 @@ class TokenCosts:
     def of(self, texts: Sequence[str]) -> list[int]:
         """Tokens that each text is likely to add to a chunk, at least 1 each."""
         words_of = [text.split() for text in texts]
-        known = self._learn(set().union(*words_of))
+        try:
+            sums = _sums(self._known, words_of)
+        except KeyError:  # seldom, once the words of a corpus are known
+            sums = _sums(self._learn(set().union(*words_of)), words_of)
         newline = self._newline_cost
         return [
             max(
                 1,
-                sum(map(known.__getitem__, words)) + (newline and newline * text.count("\n")),
+                cost + (newline and newline * text.count("\n")),
                 len(text) // CHARACTERS_PER_TOKEN,
             )
-            for text, words in zip(texts, words_of, strict=True)
+            for text, cost in zip(texts, sums, strict=True)
         ]
 
     def of_gap(self, text: str, start: int, end: int) -> int:
@@ -99,3 +102,7 @@ class TokenCosts:
         """Tokens of a line break: 0 for tokenizers that drop whitespace."""
         broken, plain = self.exact(["fox\n    dog", "fox dog"])
         return max(0, broken - plain)
+
+
+def _sums(costs: Mapping[str, int], words_of: Iterable[list[str]]) -> list[int]:
+    return [sum(map(costs.__getitem__, words)) for words in words_of]

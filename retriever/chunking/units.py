@@ -68,6 +68,8 @@ class UnitReader:
             for start, end, room in spans
         ]
         costs = self._costs.of(texts)
+        if "" not in texts:
+            return costs
         return [
             max(cost, (end - start) // CHARACTERS_PER_TOKEN + 1) if not text else cost
             for text, cost, (start, end, _) in zip(texts, costs, spans, strict=True)

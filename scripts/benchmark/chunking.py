@@ -135,15 +135,16 @@ def speed(embedder: Embedder, folder: Path) -> Speed:
         count_tokens=embedder.count_tokens,
         window_tokens=embedder.fingerprint.window_tokens,
     )
-    start = time.process_time()
-    chunks = [chunk for document in documents for chunk in chunker.chunk(document)]
+    start, counts = time.process_time(), []
+    for document in documents:
+        counts.extend(chunk.token_count for chunk in chunker.chunk(document))
     cpu_s = time.process_time() - start
     characters = sum(len(document.text) for document in documents)
     return Speed(
         folder=folder.name,
         characters=characters,
-        chunks=len(chunks),
-        tokens_mean=float(np.mean([chunk.token_count for chunk in chunks])),
+        chunks=len(counts),
+        tokens_mean=float(np.mean(counts)),
         cpu_s=cpu_s,
         tokenizing_cpu_s=tokenizing_cpu_s,
         mb_per_s=characters / cpu_s / 1e6,
