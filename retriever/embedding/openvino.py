@@ -33,6 +33,8 @@ FAITHFUL_COSINE = 0.9999
 HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 LENGTH_STEP = 8
 """Lengths are padded to multiples of this: each shape that is new costs the runtime time."""
+CALL_TOKENS = 4096
+"""Larger calls take more memory and are no faster on a CPU."""
 BLOB_FOLDER = "compiled"
 REFUSAL = "refusal.json"
 
@@ -94,7 +96,13 @@ class OpenVINORunner:
 
     def embed(self, ids: Sequence[list[int]]) -> NDArray[np.floating]:
         """Vectors of token ids."""
+        rows = max(1, CALL_TOKENS // max(len(each) for each in ids))
+        parts = [self._infer(ids[start : start + rows]) for start in range(0, len(ids), rows)]
+        return np.concatenate(parts)
+
+    def _infer(self, ids: Sequence[list[int]]) -> NDArray[np.float32]:
         vectors: NDArray[np.float32] = self._request.infer([*padded(ids, step=LENGTH_STEP)])[0]
+        # The request writes its next answer into the same memory.
         return vectors.copy()
 
 
