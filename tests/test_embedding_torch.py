@@ -1,5 +1,7 @@
 """Models that run on torch: the contract, the arithmetic, the prompts; slow, for torch is."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +107,41 @@ def test_tokens_are_counted_as_the_pipeline_counts_them(pipeline: Path) -> None:
     assert embedder.count_tokens(texts) == expected
 
 
+def test_a_prefix_that_is_switched_off_is_off(pipeline: Path) -> None:
+    """An empty prefix in the settings wins over the prompts that are stored in the model."""
+    from sentence_transformers import SentenceTransformer
+
+    reference = SentenceTransformer(str(pipeline), device="cpu", prompts={})
+    options = EmbedderOptions(
+        model="tiny", path=pipeline, precision="float32", query_prefix="", chunk_prefix=""
+    )
+    np.testing.assert_allclose(
+        open_embedder(options).embed_query("the cat"),
+        reference.encode("the cat", prompt=""),
+        atol=1e-5,
+    )
+
+
+def test_a_model_without_tokenizer_json_is_counted_all_the_same(
+    transformer: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(transformer, tmp_path / "old"))
+    vocabulary = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]
+    (folder / "tokenizer.json").unlink()
+    pieces = sorted(vocabulary["vocab"], key=vocabulary["vocab"].get)
+    (folder / "vocab.txt").write_text("\n".join(pieces), encoding="utf-8")
+    (folder / "tokenizer_config.json").write_text(
+        '{"tokenizer_class": "BertTokenizer", "do_lower_case": true, "model_max_length": 72}',
+        encoding="utf-8",
+    )
+    old = open_embedder(EmbedderOptions(model="tiny", path=folder))
+    new = open_embedder(EmbedderOptions(model="tiny", path=transformer))
+    assert old.count_tokens(TEXTS) == new.count_tokens(TEXTS)
+    assert old.count_tokens([]) == []
+    np.testing.assert_allclose(old.embed_chunks(TEXTS), new.embed_chunks(TEXTS), atol=1e-5)
+    assert old.embed_query("the cat sat on the mat " * 40).shape == (32,)
+
+
 def test_a_device_that_is_not_here_is_a_settings_error(transformer: Path) -> None:
     embedder = open_embedder(EmbedderOptions(model="tiny", path=transformer, device="cuda:7"))
     with pytest.raises(SettingsError, match="Set it to auto or cpu"):
@@ -112,8 +149,6 @@ def test_a_device_that_is_not_here_is_a_settings_error(transformer: Path) -> Non
 
 
 def test_weights_that_are_missing_are_not_made_up(transformer: Path, tmp_path: Path) -> None:
-    import shutil
-
     from safetensors.torch import load_file, save_file
 
     damaged = tmp_path / "damaged"

@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from retriever.embedding.catalogue import DEFAULT_MODEL, near_names
+from retriever.embedding.catalogue import DEFAULT_MODEL, find_row, near_names
 from retriever.embedding.options import EmbedderOptions
 from retriever.embedding.revision import HashMemo
 from retriever.errors import SettingsError
@@ -219,7 +219,7 @@ def _download(repository: str, revision: str | None) -> Path:
 
 
 def _not_found(search: _Search) -> str:
-    near = [name for name in near_names(search.options.model) if name != search.options.model]
+    near = [] if find_row(search.options.model) else near_names(search.options.model)
     hint = f" Did you mean {near[0]}?" if near else ""
     return (
         f"The model {search.options.model!r} was not found.{hint} Looked at: "
