@@ -2,8 +2,8 @@
 
     python scripts/benchmark/quality.py FOLDER/cranfield FOLDER/med [--config FILE] [--json]
 
-Each document becomes a file, is ingested as any folder is, and every question is answered by
-`Retriever`. A document's score is that of its best passage.
+Each document becomes a Markdown file headed by its title, is ingested as any folder is, and
+every question is answered by `Retriever`. A document's score is that of its best passage.
 """
 
 import argparse
@@ -58,8 +58,9 @@ def measure(folder: Path, config: str | None, work: Path) -> dict[str, object]:
     corpus.mkdir()
     documents = {}
     for number, document in enumerate(read_jsonl(folder / "corpus.jsonl")):
-        name = f"{number:06d}.txt"
-        text = f"{document.get('title', '')}\n\n{document['text']}".strip()
+        name = f"{number:06d}.md"
+        title = " ".join(document.get("title", "").split())
+        text = f"# {title}\n\n{document['text']}" if title else document["text"]
         (corpus / name).write_text(text, encoding="utf-8")
         documents[f"{folder.name}/{name}"] = document["_id"]
     settings = Settings.load(
