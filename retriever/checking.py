@@ -53,7 +53,7 @@ def check(
     with observe(settings) as (store, state):
         inspection = inspect(store, state, settings, corpus=corpus)
         findings, notes = list(inspection.findings), list(inspection.notes)
-        if canary and not store.missing_parts(state.live):
+        if canary and not {"chunks", "fingerprint"} & {one.kind for one in findings}:
             _check_model(store, state, settings, findings, notes)
     return CheckReport(
         collection=state.name,
@@ -74,7 +74,7 @@ def _check_model(
     notes: list[str],
 ) -> None:
     """Embed the canary again; a model that is not at hand is no damage."""
-    data = store.physical(state.live)
+    data = store.remains(state.live)
     canary, built = data.canary, data.fingerprint.embedding
     if canary is None:
         if data.chunk_count():

@@ -106,7 +106,7 @@ class _Examination:
         for page in self._data.document_rows():
             sources = {}
             for document_id, row in page.items():
-                if not rows.is_document_row(document_id, row):
+                if not rows.is_document_row(row) or document_id != _id_of(row):
                     self.diagnosis.foreign_documents.append(document_id)
                     continue
                 record = rows.document_record(row)
@@ -246,6 +246,10 @@ def _composing(chunking: ChunkingFingerprint) -> ChunkingOptions | None:
         options, count_tokens=lambda texts: [0] * len(texts), window_tokens=chunking.tokens
     )
     return options if present.fingerprint.chunker == chunking.chunker else None
+
+
+def _id_of(row: Mapping[str, Any]) -> str:
+    return rows.document_id(row["source"])
 
 
 def _difference(record: DocumentRecord | None, versions: Mapping[str, int]) -> str:

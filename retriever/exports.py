@@ -176,8 +176,8 @@ def _chunk(values: Mapping[str, Any], dimension: int) -> ExportedChunk:
 def _document(values: Mapping[str, Any], dimension: int) -> ExportedDocument:
     row = as_mapping(values["document"])
     source = as_text(row.get("source"))
-    well_formed = rows.is_document_row(rows.document_id(source), row)
-    if not well_formed or row.keys() != set(DocumentRecord.__slots__) or not is_source(source):
+    complete = rows.is_document_row(row) and row.keys() == set(DocumentRecord.__slots__)
+    if not complete or not is_source(source):
         refuse("a document lacks a field or has one of another type")
     for value in row.values():
         _ = as_text(value) if isinstance(value, str) else as_count(value)

@@ -1,11 +1,14 @@
 """What several test files need: settings that use a real Chroma and an embedder without a model."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import hypothesis
 import pytest
+from damaged_collections import examine_in_process, write_corpus, write_small_indexes
 
+from retriever.ingestion import ingest
 from retriever.settings import Settings
 
 hypothesis.settings.register_profile("patient", deadline=None)  # a busy machine is no failure
@@ -52,3 +55,33 @@ def corpus(tmp_path: Path) -> Path:
         encoding="utf-8",
     )
     return folder
+
+
+@pytest.fixture(scope="session")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a corpus and the state of its collection, whose index is in files."""
+    folder = tmp_path_factory.mktemp("pristine")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        write_small_indexes(monkeypatch)
+        ingest(write_corpus(folder / "corpus"), _hashing(folder / "state"))
+    return folder
+
+
+@pytest.fixture
+def whole(pristine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A collection of the test's own to damage, and to examine in this process."""
+    shutil.copytree(pristine / "state", tmp_path / "state")
+    write_small_indexes(monkeypatch)
+    examine_in_process(monkeypatch)
+    return _hashing(tmp_path / "state")
+
+
+def _hashing(state_folder: Path) -> Settings:
+    return Settings.load(
+        **{
+            "storage.path": state_folder,
+            "embedding.backend": "retriever.testing:HashingEmbedder",
+            "embedding.model": "hashing",
+            "chunking.tokens": 64,
+        }
+    )

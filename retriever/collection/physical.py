@@ -135,9 +135,10 @@ class PhysicalCollection:
             CollectionDamaged: the index lacks a vector.
         """
         for page in self._pages(self._documents, include=["metadatas", "embeddings"]):
+            ours = [p for p, row in enumerate(page["metadatas"]) if rows.is_document_row(row)]
             yield DocumentPage(
                 records=rows.records(page["metadatas"]),
-                vectors=np.asarray(page["embeddings"], dtype=np.float32),
+                vectors=np.asarray(page["embeddings"], dtype=np.float32)[ours],
             )
 
     def document_rows(self) -> Iterator[dict[str, rows.Row]]:
@@ -192,10 +193,7 @@ class PhysicalCollection:
         ]
 
     def passages(self, scores: Mapping[str, float]) -> dict[str, Passage]:
-        """The chunks of the ids in `scores` as unranked passages.
-
-        Ids that are absent, or whose rows are none of ours, are left out.
-        """
+        """The chunks of the ids in `scores` as unranked passages; rows of others are left out."""
         found: dict[str, Passage] = {}
         for batch in _batches(list(scores), PAGE_ROWS):
             with self._errors():

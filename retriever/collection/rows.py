@@ -185,13 +185,12 @@ def is_chunk_row(row: Mapping[str, Any] | None, text: str | None) -> bool:
     )
 
 
-def is_document_row(row_id: str, row: Mapping[str, Any]) -> bool:
+def is_document_row(row: Mapping[str, Any] | None) -> bool:
     """Whether Chroma's row is one that `document_row` made."""
     kinds = {name: int if name in _RECORD_NUMBERS else str for name in DocumentRecord.__slots__}
-    rightly_typed = all(isinstance(row.get(name), kind) for name, kind in kinds.items())
-    return rightly_typed and row_id == document_id(row["source"])
+    return row is not None and all(isinstance(row.get(name), kind) for name, kind in kinds.items())
 
 
 def records(rows: Iterable[Mapping[str, Any] | None]) -> list[DocumentRecord]:
     """The documents among rows."""
-    return [document_record(row) for row in rows if row and "content_hash" in row]
+    return [document_record(row) for row in rows if row and is_document_row(row)]
