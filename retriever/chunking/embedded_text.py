@@ -38,13 +38,17 @@ def compose_embedded_text(
 
 def _unsaid(parts: dict[str, str], text: str) -> Iterable[str]:
     """The parts but those that the text begins with, a line each."""
+    initials = {plain[0] for plain in parts}
     position = 0
     while parts:
         end = text.find("\n", position, position + _HEADING_LINE_CHARACTERS)
         line = text[position : end if end >= 0 else position + _HEADING_LINE_CHARACTERS]
         position = end + 1
-        if not any(map(str.isalnum, line)) and position:
+        initial = next(filter(str.isalnum, line), "")
+        if not initial and position:
             continue  # a blank line, or the one that underlines a heading
+        if initial and initial not in initials:
+            break  # as most lines; the comparison below costs more
         if parts.pop(_plain(line), None) is None or not position:
             break
     return parts.values()
