@@ -12,6 +12,7 @@ default model. A question's passages are compared with its spans character by ch
 
 at 5 and 10 passages, and at context budgets of 500, 1000 and 2000 tokens, filled from the first
 passage on until one does not fit. Vectors are kept in the temporary folder between runs.
+Needs the package chonkie, one of the rivals.
 """
 
 import argparse
