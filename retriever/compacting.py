@@ -14,6 +14,7 @@ from retriever.collection.locking import sole_use, writer_lock
 from retriever.collection.store import Store
 from retriever.errors import CollectionDamaged, CollectionError, CollectionLocked
 from retriever.isolation import examine_generation
+from retriever.recovering import open_sound_store
 from retriever.settings import Settings
 
 
@@ -51,7 +52,7 @@ def compact(settings: Settings | None = None) -> CompactReport:
     started_s = time.monotonic()
     settings = settings or Settings.load()
     options = assembly.storage_options(settings)
-    with assembly.open_writing_store(settings) as store:
+    with open_sound_store(settings) as store:
         state = store.state(settings.collection)
         before = _size_bytes(options)
         _refuse_damaged(store, state.live)

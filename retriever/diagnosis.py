@@ -10,6 +10,7 @@ misses too. Only a larger share is damage."""
 
 Part = Literal["chunks", "documents"]
 """What a generation consists of."""
+PARTS: tuple[Part, ...] = ("chunks", "documents")
 
 
 @dataclass(slots=True)

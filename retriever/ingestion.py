@@ -14,6 +14,7 @@ from retriever.collection.store import Store
 from retriever.embedding.catalogue import find_row
 from retriever.errors import CollectionNotFound, DeletionRefused
 from retriever.records import ChunkCounts, IngestReport, Skipped
+from retriever.recovering import open_sound_store
 from retriever.settings import Settings
 from retriever.surveying import IngestOptions, Survey, refuse_deletions, survey
 
@@ -80,7 +81,7 @@ def ingest(
     started = time.monotonic()
     settings = settings or Settings.load()
     options = options or IngestOptions()
-    with assembly.open_writing_store(settings) as store, _line(settings, options) as line:
+    with open_sound_store(settings) as store, _line(settings, options) as line:
         line = replace(line, progress=progress)
         found = _survey(folders, store, line, settings, options)
         if not options.allow_delete:

@@ -92,10 +92,11 @@ def inspect(
     if corpus and not missing and not diagnosis.fault:
         with assembly.open_loader(settings) as loader:
             misplaced = dict(find_misplaced(store.physical(state.live), state.roots, loader))
-    leftovers, others = _strays(store, state)
+    leftovers, others = strays(store, state)
     cache_fault = _cache_fault(settings)
     findings = [
         *([_lost_documents(state)] if missing else []),
+        *([_torn_index(state)] if state.live in store.torn() else []),
         *_generation_findings(diagnosis, state.live),
         *_document_findings({} if missing else diagnosis.disagreeing, diagnosis),
         *(_misplaced(source, count) for source, count in misplaced.items()),
@@ -119,7 +120,7 @@ def _cache_fault(settings: Settings) -> str:
     return cache_file.find_fault(settings.storage.path)
 
 
-def _strays(store: Store, state: CollectionState) -> tuple[list[str], list[str]]:
+def strays(store: Store, state: CollectionState) -> tuple[list[str], list[str]]:
     """Generations that nothing leads to: those like the live one, and those of another model."""
     built = store.physical(state.live).fingerprint if not store.missing_parts(state.live) else None
     leftovers: list[str] = []
@@ -142,6 +143,11 @@ def _lost_chunks(state: CollectionState) -> Finding:
 
 def _lost_documents(state: CollectionState) -> Finding:
     return Finding("documents", state.live, "the collection of its documents is gone", True)
+
+
+def _torn_index(state: CollectionState) -> Finding:
+    text = "a writer was killed while it rewrote index files, which cannot be trusted any more"
+    return Finding("index", state.live, text, True)
 
 
 def _generation_findings(diagnosis: Diagnosis, name: str) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ from retriever.collection.generations import fresh_generation, switch
 from retriever.collection.physical import ChunkPage, PhysicalCollection
 from retriever.collection.state import CollectionState
 from retriever.collection.store import Store
-from retriever.diagnosis import Diagnosis
+from retriever.diagnosis import PARTS, Diagnosis
 from retriever.embedding import cache_file
 from retriever.inspecting import Inspection
 from retriever.isolation import examine_generation
@@ -29,8 +29,6 @@ from retriever.restoring import VectorRestorer
 from retriever.settings import Settings
 
 _DOCUMENTS_AT_ONCE = 64
-_PARTS = 2
-"""Indexes of a generation: of its chunks and of its documents."""
 
 
 class Mending:
@@ -69,10 +67,15 @@ class Mending:
         others = (one for one in data.manifest() if one.source in vectorless - corrections.keys())
         _write_records(data, itertools.chain(corrections.values(), others))
         self._store.save(self._state.next(run=None))
+        self._store.clear_torn(self._state.live)
 
     def _without_fault(self, diagnosis: Diagnosis) -> Diagnosis:
         """Take broken index files away, so that what the tables hold can be read."""
-        for _ in range(_PARTS):
+        if self._state.live in self._store.torn():
+            for part in PARTS:
+                self._store.set_aside_index(self._state.live, part)
+            return examine_generation(self._store, self._state.live)
+        for _ in PARTS:
             if diagnosis.fault:
                 self._store.set_aside_index(self._state.live, diagnosis.faulty)
                 diagnosis = examine_generation(self._store, self._state.live)

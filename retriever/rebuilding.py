@@ -8,7 +8,7 @@ from retriever.batching import Prepared
 from retriever.chunking import Chunker, ChunkingOptions, compose_embedded_text
 from retriever.collection import rows
 from retriever.collection.physical import PhysicalCollection
-from retriever.errors import CollectionError, LoadingError
+from retriever.errors import CollectionDamaged, CollectionError, LoadingError
 from retriever.loading.loader import DocumentLoader
 from retriever.protocols import Embedder
 from retriever.records import Chunk, CorpusFile, DocumentRecord, Passage
@@ -90,6 +90,25 @@ def _prepared(
     )
     document = rows.stored_document(record.source, row)
     return Prepared(file=file, document=document, chunks=chunks, reading=record.reading)
+
+
+def check_copy(live: PhysicalCollection, target: PhysicalCollection, *, documents: int) -> int:
+    """See that the new generation holds what it should, vectors included: its chunks.
+
+    Raises:
+        CollectionDamaged: it does not; nothing was switched.
+    """
+    expected = sum(record.chunk_count for record in target.manifest())
+    reachable = sum(len(page.ids) for page in target.chunk_pages(with_vectors=True))
+    known = {record.source: record.content_hash for record in live.manifest()}
+    copied = {record.source: record.content_hash for record in target.manifest()}
+    if expected != reachable or known != copied or documents != len(known):
+        raise CollectionDamaged(
+            f"The new generation {target.name} holds {reachable} chunks of {len(copied)} "
+            f"documents, not {expected} of {len(known)}. The live one was left as it is; "
+            "run the swap again."
+        )
+    return reachable
 
 
 class ChunksTooLong(CollectionError):

@@ -19,6 +19,7 @@ from retriever.collection.state import CollectionState, differences
 from retriever.collection.store import Store
 from retriever.errors import FingerprintMismatch
 from retriever.protocols import Embedder
+from retriever.recovering import refuse_torn
 from retriever.settings import Settings
 
 
@@ -40,6 +41,7 @@ class Snapshots:
     Raises:
         CollectionNotFound: there is no such collection.
         FingerprintMismatch: the settings name another model than the one that built it.
+        CollectionDamaged: a writer was killed while it wrote the index.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -105,6 +107,7 @@ class Snapshots:
         try:
             with store.guard():
                 state = store.state(self._settings.collection)
+                refuse_torn(store, state.live)
                 data = store.physical(state.live)
                 built = data.fingerprint.embedding
                 if data.chunk_count():

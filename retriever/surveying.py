@@ -8,7 +8,7 @@ from retriever import assembly, planning, roots
 from retriever.collection.physical import PhysicalCollection
 from retriever.collection.state import CollectionState, differences
 from retriever.collection.store import Store
-from retriever.errors import FingerprintMismatch, LoadingError
+from retriever.errors import CollectionError, FingerprintMismatch, LoadingError
 from retriever.loading.loader import hash_file
 from retriever.loading.walking import walk
 from retriever.planning import Plan
@@ -106,6 +106,22 @@ def refuse_deletions(survey: Survey, settings: Settings) -> None:
         survey.document_count,
         most_fraction=settings.ingestion.max_deleted_fraction,
     )
+
+
+def refuse_unfinished(state: CollectionState, data: PhysicalCollection) -> None:
+    """See that a collection can be copied: that no run ended in the middle of its documents.
+
+    Raises:
+        CollectionError: one did; the next ingest completes it.
+    """
+    if state.run is None:
+        return
+    unfinished = find_unfinished(data, {record.source: record for record in data.manifest()})
+    if unfinished:
+        raise CollectionError(
+            f"A run that began {state.run.started_at} was interrupted: {len(unfinished)} documents "
+            f"of {state.name!r} are half written. Ingest its folders first, which completes them."
+        )
 
 
 def find_unfinished(

@@ -19,16 +19,17 @@ from retriever.comparing import Question, overlap, success
 from retriever.embedding.cache import VectorCache
 from retriever.embedding.catalogue import find_row
 from retriever.errors import (
-    CollectionDamaged,
     CollectionError,
     EmbeddingError,
     MissingDependencyError,
     SettingsError,
 )
 from retriever.protocols import Embedder
-from retriever.rebuilding import from_files, from_stored_text
+from retriever.rebuilding import check_copy, from_files, from_stored_text
 from retriever.records import Fingerprint, IngestProgress
+from retriever.recovering import open_sound_store
 from retriever.settings import Settings
+from retriever.surveying import refuse_unfinished
 
 Progress = Callable[[IngestProgress], None]
 
@@ -128,7 +129,7 @@ def swap(
         CollectionError: the settings are those that built it, or a file is not at hand.
         EmbeddingError: text could not be embedded; the next swap goes on from there.
     """
-    with assembly.open_writing_store(settings) as store:
+    with open_sound_store(settings) as store:
         return _Swap(store, settings).run(questions, progress)
 
 
@@ -195,11 +196,12 @@ class _Swap:
 
     def run(self, questions: Sequence[Question], progress: Progress | None) -> SwapReport:
         """Build, check, compare, switch."""
+        refuse_unfinished(self.state, self._live)
         state = self._store.save(replace(self.state, run=Run.now()))
         name = self._target(state)
         target = self._store.physical(name)
         totals, documents = self._build(target, progress)
-        chunks = _check(self._live, target, documents)
+        chunks = check_copy(self._live, target, documents=documents)
         compared = self._compare(target, questions)
         self._store.save(state.next(live=name, previous=state.live, run=None))
         return SwapReport(
@@ -237,15 +239,22 @@ class _Swap:
         """The generation to build: one that a stopped swap began, or a new one."""
         for name in self._store.generations(state):
             if name not in (state.live, state.previous):
-                if self._store.physical(name).fingerprint == self.wanted:
+                if self._is_begun(name):
                     return name
                 self._store.drop_generation(name)
         return self._store.add_generation(state, self.wanted)
 
+    def _is_begun(self, name: str) -> bool:
+        """Whether a generation is one that a stopped swap to these settings began."""
+        if self._store.missing_parts(name):
+            return False
+        return self._store.physical(name).fingerprint == self.wanted
+
     def _build(self, target: PhysicalCollection, progress: Progress | None) -> tuple[Totals, int]:
         totals, done = Totals(), 0
         embedder = checked_embedder(self._embedder, target, self._cache)
-        total = sum(1 for _ in self._live.manifest())
+        manifest = list(self._live.manifest())
+        _forget(target, [record.source for record in manifest if record.status == "skipped"])
         sources: set[str] = set()
         with ahead_of_time(self.prepared()) as prepared:
             for batch in batches(prepared, most_chunks=self._settings.ingestion.commit_chunks):
@@ -258,33 +267,18 @@ class _Swap:
                     progress(
                         IngestProgress(
                             files_done=done,
-                            files_total=total,
+                            files_total=len(manifest),
                             chunks_done=totals.embedded + totals.reused,
                             tokens_done=totals.tokens,
                             source=batch.prepared[-1].file.source,
                         )
                     )
-        gone = [one.source for one in target.manifest() if one.source not in sources]
-        stored = target.stored_chunks(gone)
-        target.delete_chunks([chunk_id for chunks in stored.values() for chunk_id in chunks])
-        target.delete_documents(gone)
+        _forget(target, [one.source for one in target.manifest() if one.source not in sources])
         return totals, done
 
 
-def _check(live: PhysicalCollection, target: PhysicalCollection, documents: int) -> int:
-    """See that the new generation holds what it should, vectors included: its chunks.
-
-    Raises:
-        CollectionDamaged: it does not; nothing was switched.
-    """
-    expected = sum(record.chunk_count for record in target.manifest())
-    reachable = sum(len(page.ids) for page in target.chunk_pages(with_vectors=True))
-    known = {record.source: record.content_hash for record in live.manifest()}
-    copied = {record.source: record.content_hash for record in target.manifest()}
-    if expected != reachable or known != copied or documents != len(known):
-        raise CollectionDamaged(
-            f"The new generation {target.name} holds {reachable} chunks of {len(copied)} "
-            f"documents, not {expected} of {len(known)}. The live one was left as it is; "
-            "run the swap again."
-        )
-    return reachable
+def _forget(target: PhysicalCollection, sources: list[str]) -> None:
+    """Delete what an earlier, stopped swap copied of documents that the live one holds no more."""
+    stored = target.stored_chunks(sources)
+    target.delete_chunks([chunk_id for chunks in stored.values() for chunk_id in chunks])
+    target.delete_documents(sources)

@@ -7,6 +7,7 @@ import pytest
 
 from retriever import assembly
 from retriever.collection.physical import PhysicalCollection
+from retriever.collection.store import Store
 from retriever.comparing import read_questions
 from retriever.errors import CollectionError, FingerprintMismatch, SettingsError
 from retriever.ingestion import ingest
@@ -205,3 +206,56 @@ def test_a_line_that_is_no_question_is_refused_by_its_number(tmp_path: Path, lin
     file.write_text(f"\n{line}\n", encoding="utf-8")
     with pytest.raises(SettingsError, match="line 2"):
         read_questions(file)
+
+
+def test_a_swap_refuses_a_collection_whose_documents_are_half_written(
+    built: Settings, make_settings: MakeSettings, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chunks of two versions of a file would be copied as one; the next ingest completes it."""
+    pump = corpus / "pump.md"
+    pump.write_text(pump.read_text("utf-8").replace("Friday", "Monday"), encoding="utf-8")
+    with monkeypatch.context() as patch:
+        patch.setattr(PhysicalCollection, "put_documents", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            ingest(corpus, built)
+    with pytest.raises(CollectionError, match="1 documents of 'docs' are half written"):
+        swap(make_settings(**OTHER))
+    ingest(corpus, built)
+    assert swap(make_settings(**OTHER)).documents == 3
+
+
+def test_a_swap_taken_up_again_forgets_what_became_unreadable_meanwhile(
+    built: Settings, make_settings: MakeSettings, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("retriever.swapping.check_copy", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            swap(make_settings(**OTHER))
+    (corpus / "pump.md").unlink()
+    ingest(corpus, built)
+    (corpus / "pump.md").write_bytes(b"%PDF-1.7 this is no PDF")
+    ingest(corpus, built)
+    assert swap(make_settings(**OTHER)).documents == 3
+    ingest(corpus, make_settings(collection="clean", **OTHER))
+    assert contents(built) == contents(make_settings(collection="clean"))
+
+
+def test_a_swap_that_died_while_it_made_its_generation_is_taken_up(
+    built: Settings, make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = Store._make
+
+    def interrupted(store: Store, name: str, **named: object) -> None:
+        if name.endswith(".documents"):
+            raise KeyboardInterrupt
+        make(store, name, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "_make", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            swap(make_settings(**OTHER))
+    assert swap(make_settings(**OTHER)).documents == 3
+
+
+def _interrupt(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt

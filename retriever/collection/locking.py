@@ -9,6 +9,7 @@ from pathlib import Path
 
 import portalocker
 
+from retriever.collection.marks import mark
 from retriever.errors import CollectionLocked
 
 _SHARED = portalocker.LockFlags.SHARED
@@ -40,17 +41,23 @@ def writer_lock(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def index_lock(folder: Path) -> Iterator[None]:
+def index_lock(folder: Path, *, writing: str | None = None) -> Iterator[None]:
     """Hold the index files: while they are written, and while they are opened.
 
     Chroma rewrites its index files in place, so a process that opens them meanwhile could
     load half of one state and half of another. Waits until the lock is free.
+
+    Args:
+        folder: the state folder.
+        writing: the generation that is written to; a process that dies in the context leaves
+            its mark.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "index.lock").open("a+b") as file:
         portalocker.lock(file, portalocker.LockFlags.EXCLUSIVE)
         try:
-            yield
+            with mark(folder, writing) if writing else contextlib.nullcontext():
+                yield
         finally:
             portalocker.unlock(file)
 

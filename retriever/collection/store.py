@@ -6,6 +6,7 @@ metadata changes in one atomic step, so a commit, or a change of what is live, i
 """
 
 import contextlib
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,9 +14,13 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from retriever.collection import client as chroma
-from retriever.collection import segments
+from retriever.collection import marks, segments
 from retriever.collection.client import StorageOptions
-from retriever.collection.locking import index_lock, presence, writer_lock
+from retriever.collection.locking import (
+    index_lock,
+    presence,
+    writer_lock,
+)
 from retriever.collection.physical import PhysicalCollection
 from retriever.collection.state import CollectionState, build_metadata
 from retriever.errors import CollectionNotFound
@@ -111,8 +116,10 @@ class Store:
         return state
 
     def create(self, name: str, fingerprint: Fingerprint) -> CollectionState:
-        """Make an empty collection; what an interrupted creation left is used again."""
+        """Make an empty collection; what an interrupted creation or deletion left is deleted."""
         state = CollectionState(name=name, live=f"{name}.1")
+        for generation in self.generations(state):
+            self.drop_generation(generation)
         self._make_generation(state.live, fingerprint)
         with self._errors(), self.guard():
             self._make(name, metadata=state.metadata())
@@ -157,6 +164,7 @@ class Store:
                     self._client.delete_collection(one)
             if self.options.mode == "embedded":
                 segments.sweep(self.options.path)
+            self.clear_torn(name)
 
     def missing_parts(self, name: str) -> list[str]:
         """Those of a physical collection's two parts that are not there."""
@@ -204,7 +212,7 @@ class Store:
                 name,
                 self._client.get_collection(name, embedding_function=None),
                 self._client.get_collection(name + _DOCUMENTS, embedding_function=None),
-                guard=self.guard,
+                guard=functools.partial(self.guard, writing=name),
                 errors=self._errors,
                 batch_rows=self._batch_rows,
             )
@@ -214,7 +222,12 @@ class Store:
         with self._errors():
             chunks = self._client.get_collection(name, embedding_function=None)
         return PhysicalCollection(
-            name, chunks, _NoDocuments(), guard=self.guard, errors=self._errors, batch_rows=1
+            name,
+            chunks,
+            _NoDocuments(),
+            guard=functools.partial(self.guard, writing=name),
+            errors=self._errors,
+            batch_rows=1,
         )
 
     def summaries(self) -> Iterator[CollectionSummary]:
@@ -224,11 +237,26 @@ class Store:
             data = self.physical(state.live)
             yield CollectionSummary(state, data.fingerprint, data.chunk_count())
 
-    def guard(self) -> contextlib.AbstractContextManager[None]:
-        """Held around writes to index files, and while they are opened, where there are any."""
+    def guard(self, *, writing: str | None = None) -> contextlib.AbstractContextManager[None]:
+        """Held around writes to index files, and while they are opened, where there are any.
+
+        `writing` names the generation whose files are written.
+        """
         if self.options.mode == "embedded":
-            return index_lock(self.options.path)
+            return index_lock(self.options.path, writing=writing)
         return contextlib.nullcontext()
+
+    def torn(self) -> list[str]:
+        """The generations whose index files are not to be trusted: a writer was killed there.
+
+        For the writer, or with the guard held.
+        """
+        return marks.find_torn(self.options.path) if self.options.mode == "embedded" else []
+
+    def clear_torn(self, name: str) -> None:
+        """Trust the index files of a generation again."""
+        if self.options.mode == "embedded":
+            marks.clear(self.options.path, name)
 
     def _errors(self) -> contextlib.AbstractContextManager[None]:
         return chroma.chroma_errors(self.options.place)
@@ -248,4 +276,6 @@ def open_for_writing(options: StorageOptions) -> Iterator[Store]:
     """
     lock = contextlib.nullcontext() if options.mode == "memory" else writer_lock(options.path)
     with lock, Store(options) as store:
+        if options.mode == "embedded":
+            marks.clear_harmless(options.path)
         yield store

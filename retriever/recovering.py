@@ -1,0 +1,55 @@
+"""What a killed writer may have torn, mended before it is opened again."""
+
+import contextlib
+from collections.abc import Iterator
+
+from retriever import assembly
+from retriever.collection.store import Store
+from retriever.errors import CollectionDamaged
+from retriever.inspecting import inspect, strays
+from retriever.mending import Mending
+from retriever.settings import Settings
+
+
+@contextlib.contextmanager
+def open_sound_store(settings: Settings) -> Iterator[Store]:
+    """The only store to write to, once what a killed writer left behind is mended or gone.
+
+    Raises:
+        CollectionLocked: another process is writing.
+        EmbeddingError: lost vectors are not in the cache and cannot be made again.
+    """
+    with assembly.open_writing_store(settings) as store:
+        for name in store.torn():
+            _recover(store, name, settings)
+        state = store.find(settings.collection)
+        for name in strays(store, state)[0] if state else ():
+            store.drop_generation(name)
+        yield store
+
+
+def refuse_torn(store: Store, name: str) -> None:
+    """See that a reader can open a generation. To be called with the store's guard held.
+
+    Raises:
+        CollectionDamaged: its index may be torn.
+    """
+    if name in store.torn():
+        raise CollectionDamaged(
+            f"{store.options.place}: a writer was killed while it rewrote the index of {name}. "
+            "Nothing is lost: run the same command again, or retriever repair."
+        )
+
+
+def _recover(store: Store, name: str, settings: Settings) -> None:
+    """Mend a generation that may be torn, if it is live; one that is being built is dropped."""
+    collection = name.rpartition(".")[0]
+    state = store.find(collection)
+    if state is None or name not in store.generations(state):
+        store.clear_torn(name)
+    elif name == state.live:
+        its_own = settings.model_copy(update={"collection": collection})
+        inspection = inspect(store, state, its_own, corpus=False)
+        Mending(store, state, its_own).mend(inspection)
+    elif name != state.previous:  # that one is mended when it is live again
+        store.drop_generation(name)

@@ -1,0 +1,138 @@
+"""A writer killed while Chroma rewrote its index files: nobody trusts them, the next run mends."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from retriever import assembly
+from retriever.checking import check
+from retriever.collection import store as store_room
+from retriever.errors import CollectionDamaged
+from retriever.ingestion import ingest
+from retriever.repairing import repair
+from retriever.retrieval import Retriever
+from retriever.settings import Settings
+
+MakeSettings = Callable[..., Settings]
+ROWS_PER_REWRITE = 2
+
+
+@pytest.fixture
+def built(settings: Settings, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A collection whose index is in files: Chroma writes none before a thousand rows."""
+    often = {"sync_threshold": ROWS_PER_REWRITE, "batch_size": ROWS_PER_REWRITE}
+    index = {"hnsw": {**store_room._INDEX["hnsw"], **often}}
+    monkeypatch.setattr(store_room, "_INDEX", index)
+    ingest(corpus, settings)
+    return settings
+
+
+def die_in_a_write(settings: Settings, *, generation: str = "docs.1") -> None:
+    (settings.storage.path / f"{generation}.writing").touch()
+
+
+def tear(settings: Settings) -> None:
+    """Half of each header: to be read it seems whole, a write to it ends the process."""
+    for header in (settings.storage.path / "chroma").glob("*/header.bin"):
+        os.truncate(header, header.stat().st_size // 2)
+
+
+def is_marked(settings: Settings) -> bool:
+    return any(settings.storage.path.glob("*.writing"))
+
+
+def search(settings: Settings, query: str) -> str:
+    with Retriever.open(settings) as retriever:
+        return retriever.retrieve(query)[0].source
+
+
+def test_a_write_leaves_no_mark(built: Settings) -> None:
+    assert not is_marked(built)
+
+
+def test_a_reader_is_refused_an_index_that_may_be_torn(built: Settings) -> None:
+    die_in_a_write(built)
+    tear(built)
+    with pytest.raises(CollectionDamaged, match="run the same command again"):
+        Retriever.open(built)
+
+
+def test_an_end_before_the_index_was_touched_is_forgotten(built: Settings, corpus: Path) -> None:
+    die_in_a_write(built)
+    os.utime(built.storage.path / "docs.1.writing", ns=(2**62, 2**62))
+    assert search(built, "reset the pump") == "corpus/pump.md"
+    ingest(corpus, built)
+    assert not is_marked(built)
+    with assembly.open_store(built) as store:
+        assert store.state("docs").live == "docs.1"
+
+
+def test_the_mark_of_a_generation_that_is_gone_is_forgotten(built: Settings, corpus: Path) -> None:
+    die_in_a_write(built, generation="gone.7")
+    tear(built)
+    ingest(corpus, built)
+    assert not is_marked(built)
+
+
+@pytest.mark.slow
+def test_the_next_run_mends_a_torn_index_and_embeds_nothing(built: Settings, corpus: Path) -> None:
+    die_in_a_write(built)
+    tear(built)
+    (corpus / "extra.md").write_text("# Extra\n\nA xylophone.\n", encoding="utf-8")
+    report = ingest(corpus, built)
+    assert (report.added, report.unchanged, report.chunks.embedded) == (1, 3, 1)
+    assert search(built, "reset the pump") == "corpus/pump.md"
+    assert search(built, "xylophone") == "corpus/extra.md"
+    assert check(built).findings == ()
+    assert not is_marked(built)
+
+
+@pytest.mark.slow
+def test_a_check_tells_of_a_torn_index_and_a_repair_mends_it(built: Settings) -> None:
+    die_in_a_write(built)
+    tear(built)
+    assert "was killed" in str(check(built).findings[0])
+    report = repair(built)
+    assert report.left == ()
+    assert (report.vectors_from_cache > 0, report.vectors_embedded) == (True, 0)
+    assert search(built, "reset the pump") == "corpus/pump.md"
+
+
+@pytest.mark.slow
+def test_a_torn_index_in_a_run_without_a_cache_is_made_again_from_the_stored_text(
+    make_settings: MakeSettings, built: Settings, corpus: Path
+) -> None:
+    die_in_a_write(built)
+    tear(built)
+    ingest(corpus, make_settings(**{"embedding.cache": False}))
+    assert search(built, "reset the pump") == "corpus/pump.md"
+
+
+def test_what_an_interrupted_deletion_left_does_not_come_back(
+    settings: Settings, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    ingest(corpus, settings)
+    with assembly.open_writing_store(settings) as store, monkeypatch.context() as patch:
+        patch.setattr(store_room.Store, "drop_generation", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            store.drop(store.state("docs"))
+    (corpus / "pump.md").unlink()
+    assert ingest(corpus, settings).added == 2
+    assert search(settings, "reset the pump") != "corpus/pump.md"
+
+
+def test_the_copy_that_a_killed_compaction_left_is_deleted_by_the_next_run(
+    settings: Settings, corpus: Path
+) -> None:
+    ingest(corpus, settings)
+    with assembly.open_writing_store(settings) as store:
+        state = store.state("docs")
+        store.add_generation(state, store.physical(state.live).fingerprint)
+    ingest(corpus, settings)
+    with assembly.open_store(settings) as store:
+        assert store.generations(store.state("docs")) == ["docs.1"]
