@@ -1,7 +1,8 @@
 """Rankings become one: pure functions, higher scores are better, every part visible.
 
-A fused score lies in [0, 1]. Candidates of equal score stand in the order of their ids, so
-that the order in which rankings are given never matters.
+A fused score lies in [0, 1], and ties are broken by rank and id, so that the order in which
+rankings are given never matters. `fuse` is the default; the other two are for comparison and
+for rankings of any kind.
 """
 
 import math
@@ -12,6 +13,14 @@ from retriever.records import Candidate
 
 RANK_CONSTANT = 60
 """Of reciprocal rank fusion, as its authors chose it: how little the first ranks stand out."""
+
+EVEN_WEIGHT = 0.6
+"""The semantic ranking's weight where neither ranking says anything about the other."""
+PEAK_RANK = 10
+"""The lexical candidate that the first is compared with."""
+PEAK_WEIGHT = 0.75
+HALF_BM25 = 10.0
+"""BM25 that is half of full strength: about two words that one chunk in a hundred holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +35,83 @@ class Fused:
     """Ranker to what it added to the score; the parts sum to it."""
     candidates: tuple[Candidate, ...]
     """The place that each ranker gave it, in the order of the rankers' names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """How much a query's two rankings are trusted, and why."""
+
+    semantic_weight: float
+    """From 0 to 1; the lexical ranking has the rest."""
+    support: float
+    """From 0 to 1: how many of the query's words the semantic ranking's best chunks say."""
+    peak: float
+    """From 0 to 1: how far the lexical ranking's first stands above its tenth."""
+
+
+def fuse(
+    semantic: Sequence[Candidate],
+    lexical: Sequence[Candidate],
+    *,
+    weights: Mapping[str, float] | None = None,
+) -> list[Fused]:
+    """Fuse by a convex combination whose weights the query's own rankings decide, best first.
+
+    Scores are scaled to [0, 1] between a ranking's last and its first (a lexical ranking that
+    was not cut off ends at 0) and weighted by `balance`. So that scores can be compared between
+    queries, all of them are multiplied by the strength of the best ones: cosine for the semantic
+    ranking, BM25 / (BM25 + 10) for the lexical one, weighted alike. 1 is the best possible.
+
+    Args:
+        semantic: candidates with cosine similarity as score, best first.
+        lexical: candidates with BM25 as score, best first.
+        weights: ranker to a factor for its weight, at least 0; 1 where it is not named.
+
+    Raises:
+        ValueError: a weight is negative or not finite.
+    """
+    asked = _shares([semantic, lexical], weights or {})
+    balanced = balance(semantic, lexical).semantic_weight
+    sides = [
+        (semantic, balanced, _scaled(semantic, {}), _cosine_strength(semantic)),
+        (lexical, 1.0 - balanced, _words(semantic, lexical), _bm25_strength(lexical)),
+    ]
+    wanted = [asked[ranking[0].ranker] if ranking else 0.0 for ranking, *_ in sides]
+    trusted = [share * factor for factor, (_, share, *_) in zip(wanted, sides, strict=True)]
+    if not any(trusted):  # the only ranking that is trusted was given no weight
+        trusted = wanted
+    total = sum(trusted)
+    parts: dict[Candidate, float] = {}
+    strength = 0.0
+    for weight, (ranking, _, scaled, strongest) in zip(trusted, sides, strict=True):
+        share = weight / total if total else 0.0
+        strength += share * strongest
+        parts |= {one: share * value for one, value in zip(ranking, scaled, strict=True)}
+    return _ordered(parts, strength)
+
+
+def balance(semantic: Sequence[Candidate], lexical: Sequence[Candidate]) -> Balance:
+    """Which of two rankings leads: semantic weight = 0.6 + support - 0.75 peak, within [0, 1].
+
+    A semantic ranking whose best chunks say nothing of the query is that of a model which does
+    not understand it: another language, a name it never saw. A lexical ranking whose first
+    hardly stands above its tenth has only common words to go by. The three constants were
+    chosen on thirteen judged sets in five languages; `scripts/benchmark/fusion.py` shows what
+    each choice costs, and what is lost on a set that was left out of choosing.
+    """
+    if not semantic or not lexical:
+        return Balance(1.0 if semantic else 0.0, support=0.0, peak=0.0)
+    best = max(candidate.score for candidate in lexical)
+    said = {candidate.chunk_id: candidate.score / best for candidate in lexical}
+    nearness = [scaled**2 for scaled in _scaled(semantic, {})]
+    supported = sum(
+        near * said.get(candidate.chunk_id, 0.0)
+        for near, candidate in zip(nearness, semantic, strict=True)
+    )
+    support = supported / sum(nearness)
+    peak = 1.0 - sorted(said.values(), reverse=True)[:PEAK_RANK][-1]
+    weight = EVEN_WEIGHT + support - PEAK_WEIGHT * peak
+    return Balance(min(1.0, max(0.0, weight)), support=support, peak=peak)
 
 
 def fuse_reciprocal(
@@ -92,6 +178,21 @@ def _scaled(ranking: Sequence[Candidate], least: Mapping[str, float]) -> list[fl
     return [max(0.0, (score - bottom) / span) if span > 0 else 1.0 for score in scores]
 
 
+def _words(semantic: Sequence[Candidate], lexical: Sequence[Candidate]) -> list[float]:
+    """The lexical scores in [0, 1]; a ranking shorter than the other names all there is."""
+    cut_off = len(lexical) >= len(semantic) > 0
+    return _scaled(lexical, {} if cut_off or not lexical else {lexical[0].ranker: 0.0})
+
+
+def _cosine_strength(ranking: Sequence[Candidate]) -> float:
+    return min(1.0, max([0.0, *(candidate.score for candidate in ranking)]))
+
+
+def _bm25_strength(ranking: Sequence[Candidate]) -> float:
+    best = max([0.0, *(candidate.score for candidate in ranking)])
+    return best / (best + HALF_BM25)
+
+
 def _shares(
     rankings: Sequence[Sequence[Candidate]], weights: Mapping[str, float]
 ) -> dict[str, float]:
@@ -104,22 +205,27 @@ def _shares(
     return {ranker: weight / total if total else 0.0 for ranker, weight in given.items()}
 
 
-def _ordered(parts: Mapping[Candidate, float]) -> list[Fused]:
-    """Candidates by chunk, with their parts summed, best first."""
+def _ordered(parts: Mapping[Candidate, float], strength: float = 1.0) -> list[Fused]:
+    """Candidates by chunk, with their parts summed, best first; all scaled by the strength.
+
+    Of equal sums the one that a ranker placed higher comes first, then the lower id.
+    """
     chunks: dict[str, list[Candidate]] = {}
     for candidate in sorted(parts, key=lambda each: each.ranker):
         chunks.setdefault(candidate.chunk_id, []).append(candidate)
-    scores = {
-        chunk_id: min(1.0, sum(parts[candidate] for candidate in candidates))
+    sums = {
+        chunk_id: min(1.0, math.fsum(parts[candidate] for candidate in candidates))
         for chunk_id, candidates in chunks.items()
     }
-    order = sorted(chunks, key=lambda chunk_id: (-scores[chunk_id], chunk_id))
+    order = sorted(
+        chunks, key=lambda each: (-sums[each], min(one.rank for one in chunks[each]), each)
+    )
     return [
         Fused(
             chunk_id=chunk_id,
-            score=scores[chunk_id],
+            score=sums[chunk_id] * strength,
             rank=rank,
-            parts={one.ranker: parts[one] for one in chunks[chunk_id]},
+            parts={one.ranker: parts[one] * strength for one in chunks[chunk_id]},
             candidates=tuple(chunks[chunk_id]),
         )
         for rank, chunk_id in enumerate(order, start=1)

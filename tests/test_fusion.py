@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retriever.fusion import Fused, fuse_convex, fuse_reciprocal
+from retriever.fusion import Fused, balance, fuse, fuse_convex, fuse_reciprocal
 from retriever.records import Candidate
 
 Ranking = list[Candidate]
@@ -121,3 +121,77 @@ def test_convex_combination_by_hand() -> None:
 def test_weights_that_mean_nothing_are_refused(weights: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="at least 0"):
         fuse_reciprocal([ranking("lexical", {"a": 1.0})], weights=weights)
+
+
+@given(semantic, lexical)
+def test_the_default_obeys_the_same_laws(one, other) -> None:
+    """Everything is there once, scores lie in [0, 1] and fall, and parts sum to them."""
+    fused = fuse(one, other)
+    assert sorted(places(fused)) == sorted({each.chunk_id for each in (*one, *other)})
+    assert [each.rank for each in fused] == list(range(1, len(fused) + 1))
+    assert [each.score for each in fused] == sorted((each.score for each in fused), reverse=True)
+    for each in fused:
+        assert 0.0 <= each.score <= 1.0
+        assert sum(each.parts.values()) == pytest.approx(each.score)
+    balanced = balance(one, other)
+    assert all(
+        0.0 <= value <= 1.0 for value in (balanced.semantic_weight, balanced.support, balanced.peak)
+    )
+
+
+@given(semantic, lexical)
+def test_first_in_both_is_first_by_default(one, other) -> None:
+    raised = [
+        ranking(
+            name,
+            {"best": 0.5 + max([0.5, *(o.score for o in each)])}
+            | {o.chunk_id: o.score for o in each},
+        )
+        for name, each in (("semantic", one), ("lexical", other))
+    ]
+    assert fuse(*raised)[0].chunk_id == "best"
+
+
+@given(semantic, lexical)
+def test_factors_take_a_ranker_out_of_the_default(one, other) -> None:
+    fused = fuse(one, other, weights={"lexical": 0.0})
+    assert all(each.parts.get("lexical", 0.0) == 0.0 for each in fused)
+    if one:
+        assert fused[0].chunk_id in {each.chunk_id for each in one if each.score == one[0].score}
+
+
+def test_the_semantic_ranking_leads_where_words_are_common() -> None:
+    """Its first say the words, and the lexical ranking hardly tells its own apart."""
+    one = ranking("semantic", {"a": 0.8, "b": 0.5, "c": 0.2})
+    other = ranking("lexical", {"c": 5.0, "a": 4.9, "b": 4.8})
+    assert balance(one, other).semantic_weight == 1.0
+    assert places(fuse(one, other)) == ["a", "b", "c"]
+
+
+def test_the_lexical_ranking_leads_where_vectors_know_nothing_of_the_words() -> None:
+    """Its first stands out, and the chunks that the model finds near say none of them."""
+    one = ranking(
+        "semantic", {letter: 0.7 - place / 1000 for place, letter in enumerate("qrstuvw")}
+    )
+    other = ranking("lexical", {"x": 20.0} | {f"y{place}": 2.0 for place in range(10)})
+    assert balance(one, other).semantic_weight == 0.0
+    assert fuse(one, other)[0].chunk_id == "x"
+
+
+def test_the_balance_by_hand() -> None:
+    one = ranking("semantic", {"a": 0.9, "b": 0.7, "c": 0.5})
+    other = ranking("lexical", {"b": 8.0, "d": 4.0})
+    balanced = balance(one, other)
+    assert balanced.support == pytest.approx(0.25 / 1.25)
+    assert balanced.peak == pytest.approx(0.5)
+    assert balanced.semantic_weight == pytest.approx(0.6 + 0.2 - 0.75 * 0.5)
+
+
+def test_scores_tell_a_strong_answer_from_a_weak_one() -> None:
+    """The best score of a query falls with the cosine and the words of its best candidates."""
+    strong = fuse(ranking("semantic", {"a": 0.9, "b": 0.1}), ranking("lexical", {"a": 30.0}))
+    weak = fuse(ranking("semantic", {"a": 0.2, "b": 0.1}), ranking("lexical", {"a": 2.0}))
+    assert strong[0].score > 0.7 > 0.3 > weak[0].score
+    assert fuse([], []) == []
+    assert fuse([], ranking("lexical", {"a": 10.0}))[0].score == pytest.approx(0.5)
+    assert fuse(ranking("semantic", {"a": 0.8}), [])[0].score == pytest.approx(0.8)
