@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from retriever.collection.physical import PhysicalCollection
 from retriever.collection.state import Canary
+from retriever.embedding.cache import CachingEmbedder, VectorCache
 from retriever.errors import FingerprintMismatch
 from retriever.protocols import BatchQueryEmbedder, Embedder, Vectors
 from retriever.records import EmbeddingFingerprint
@@ -88,3 +90,17 @@ class CheckedEmbedder:
                 self._check(self._embedder)
                 self._checked = True
         return self._embedder
+
+
+def checked_embedder(
+    embedder: Embedder, data: PhysicalCollection, cache: VectorCache | None
+) -> Embedder:
+    """The embedder behind the cache; its first use sees that it is the one that built `data`."""
+
+    def check(loaded: Embedder) -> None:
+        canary = data.canary
+        if canary is not None:
+            check_canary(loaded, canary, collection=data.name)
+
+    checked = CheckedEmbedder(embedder, check)
+    return CachingEmbedder(checked, cache) if cache else checked

@@ -7,14 +7,14 @@ import time
 from dataclasses import dataclass
 
 from retriever import assembly
+from retriever.checking.isolation import examine_generation
 from retriever.collection import segments
 from retriever.collection.client import StorageOptions
 from retriever.collection.generations import Copied, copy, fresh_generation, switch
 from retriever.collection.locking import sole_use, writer_lock
 from retriever.collection.store import Store
 from retriever.errors import CollectionDamaged, CollectionError, CollectionLocked
-from retriever.isolation import examine_generation
-from retriever.recovering import open_sound_store
+from retriever.repairing.recovering import open_sound_store
 from retriever.settings import Settings
 
 

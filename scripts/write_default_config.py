@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from retriever.settings import Settings
-from retriever.settings_keys import section_of
+from retriever.settings.keys import section_of
 
 TARGET = Path(__file__).parents[1] / "configs" / "default.toml"
 HEAD = """\

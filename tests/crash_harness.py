@@ -20,8 +20,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from retriever import assembly, canary, compacting, inspecting
-from retriever.checking import check
+from retriever import assembly, canary, compacting
+from retriever.checking import inspecting
+from retriever.checking.checks import check
+from retriever.checking.isolation import examine_here
 from retriever.collection import store as store_room
 from retriever.collection.physical import PhysicalCollection
 from retriever.collection.segments import index_folder
@@ -30,10 +32,9 @@ from retriever.compacting import compact
 from retriever.embedding.cache import VectorCache
 from retriever.errors import CollectionError
 from retriever.ingestion import IngestOptions, ingest
-from retriever.isolation import examine_here
 from retriever.protocols import Vectors
 from retriever.settings import Settings
-from retriever.swapping import prune, swap
+from retriever.swapping.swaps import prune, swap
 from retriever.testing import HashingEmbedder
 
 MODELS: Mapping[str, Mapping[str, object]] = {

@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retriever import assembly, compacting, inspecting, isolation, mending, moving
+from retriever import assembly, compacting
+from retriever.checking import inspecting, isolation
 from retriever.collection import segments, store
 from retriever.collection.physical import PhysicalCollection
 from retriever.collection.state import CollectionState
+from retriever.moving import moves as moving
+from retriever.repairing import mending
 from retriever.settings import Settings
 
 TOPICS = ("pump", "boiler", "valve", "turbine", "fuse", "gasket")

@@ -29,29 +29,8 @@ FLOORS: dict[str, set[str]] = {
         "retrieval",
         "swapping",
     },
-    "stages": {
-        "applying",
-        "batching",
-        "believing",
-        "canary",
-        "comparing",
-        "diagnosis",
-        "examining",
-        "exports",
-        "inspecting",
-        "isolation",
-        "mending",
-        "observing",
-        "planning",
-        "prefetching",
-        "rebuilding",
-        "recovering",
-        "restoring",
-        "snapshots",
-        "spans",
-        "surveying",
-    },
-    "wiring": {"assembly", "settings", "settings_keys", "settings_layers"},
+    "guards": {"canary"},
+    "wiring": {"assembly", "settings"},
     "steps": {
         "chunking",
         "collection",
@@ -62,16 +41,15 @@ FLOORS: dict[str, set[str]] = {
         "lexical",
         "loading",
         "reranking",
-        "roots",
     },
     "ground": {"errors", "protocols", "records"},
 }
 """Rooms from the roof to the ground. A room opens only into rooms on the floors below its own.
 
-Flows are made of stages. Only the stages, the wiring and the ground have doors between rooms of
-their own floor, and never a circle of them.
+Only the flows, the wiring and the ground have doors between rooms of their own floor, and never
+a circle of them.
 """
-WITH_INNER_DOORS = {"stages", "wiring", "ground"}
+WITH_INNER_DOORS = {"flows", "wiring", "ground"}
 
 IMPORTING_FILES = {
     "chromadb": 1,

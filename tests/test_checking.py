@@ -14,13 +14,16 @@ from damaged_collections import (
     behind_its_back,
     contents,
     drop_documents,
+    examine_in_process,
     index_folder,
     kinds,
     state_of,
 )
 
-from retriever import assembly, isolation
-from retriever.checking import CheckReport, check
+from retriever import assembly
+from retriever.checking import isolation
+from retriever.checking.checks import CheckReport, check
+from retriever.checking.spans import locate
 from retriever.chunking import Chunker, ChunkingOptions, compose_embedded_text
 from retriever.collection.state import CollectionState, Run
 from retriever.embedding.options import EmbedderOptions
@@ -29,7 +32,6 @@ from retriever.ingestion import ingest
 from retriever.protocols import Vectors
 from retriever.records import DocumentRecord
 from retriever.settings import Settings
-from retriever.spans import locate
 from retriever.testing import HashingEmbedder
 
 PUMP = "corpus/pump.md"
@@ -52,8 +54,9 @@ def test_a_whole_collection_has_no_findings(whole: Settings) -> None:
 
 
 def test_a_collection_that_was_edited_and_pruned_has_no_findings(
-    settings: Settings, corpus: Path
+    settings: Settings, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    examine_in_process(monkeypatch)
     ingest(corpus, settings)
     (corpus / "notes.txt").unlink()
     (corpus / "pump.md").write_text("# Pump\n\nAnother text about the pump.\n", "utf-8")
@@ -159,7 +162,10 @@ def test_a_span_that_is_no_slice_of_its_file_is_found(whole: Settings) -> None:
     assert check(whole, corpus=False).findings == ()
 
 
-def test_a_file_that_changed_since_proves_nothing(settings: Settings, corpus: Path) -> None:
+def test_a_file_that_changed_since_proves_nothing(
+    settings: Settings, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examine_in_process(monkeypatch)
     ingest(corpus, settings)
     pump = corpus / "pump.md"
     pump.write_text(pump.read_text("utf-8").replace("Friday", "Monday"), "utf-8")
@@ -280,7 +286,7 @@ def test_beside_a_writer_there_is_no_answer_but_its_pid(whole: Settings) -> None
 def test_a_commit_meanwhile_makes_the_answer_void(
     whole: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from retriever import checking
+    from retriever.checking import checks as checking
 
     original = checking.inspect
 

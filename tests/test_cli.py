@@ -13,10 +13,10 @@ import pytest
 from sample_files import pdf
 
 from retriever import assembly
-from retriever.applying import Run
 from retriever.cli.running import main
 from retriever.embedding.catalogue import ROWS
 from retriever.embedding.options import EmbedderOptions
+from retriever.ingestion.applying import Run
 from retriever.settings import Settings
 
 ARCHIVE = b"PK\x03\x04"

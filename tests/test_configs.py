@@ -9,7 +9,7 @@ import pytest
 
 from retriever.embedding.catalogue import ROWS
 from retriever.settings import Settings
-from retriever.settings_keys import each_value
+from retriever.settings.keys import each_value
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = ROOT / "configs"

@@ -6,7 +6,7 @@ from pydantic import SecretStr
 from retriever.embedding.opening import open_embedder
 from retriever.embedding.options import EmbedderOptions
 from retriever.errors import EmbeddingRejected, SettingsError
-from retriever.settings import EmbeddingSettings
+from retriever.settings.tree import EmbeddingSettings
 from retriever.testing import HashingEmbedder
 
 

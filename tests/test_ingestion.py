@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from retriever import assembly
-from retriever.applying import PlanApplication
 from retriever.errors import (
     CollectionLocked,
     DeletionRefused,
@@ -19,6 +18,7 @@ from retriever.errors import (
     SettingsError,
 )
 from retriever.ingestion import IngestOptions, estimate, ingest
+from retriever.ingestion.applying import PlanApplication
 from retriever.records import DocumentRecord, Passage
 from retriever.retrieval import Retriever
 from retriever.settings import Settings

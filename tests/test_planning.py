@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retriever.errors import DeletionRefused, LoadingError
-from retriever.planning import Plan, guard_deletions, plan, trusted_mtime_ns
+from retriever.ingestion.planning import Plan, guard_deletions, plan, trusted_mtime_ns
 from retriever.records import CorpusFile, DocumentRecord, Root, Skipped
 
 ROOT = Root("docs", Path("/docs"))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retriever.prefetching import prefetched
+from retriever.ingestion.prefetching import prefetched
 
 
 def one(_: object) -> int:

@@ -24,8 +24,9 @@ PUBLIC = [
     "build_context",
     "ingest",
 ]
-CAUGHT_INSIDE = {"BrokenExchange"}
-"""What never leaves its room: the pipe between the loader and its worker broke."""
+CAUGHT_INSIDE = {"BrokenExchange", "Refusal"}
+"""What never leaves its room: the pipe between the loader and its worker broke; a line of an
+export is not believed."""
 MODULES = [
     importlib.import_module(found.name)
     for found in pkgutil.walk_packages(retriever.__path__, "retriever.")

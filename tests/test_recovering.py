@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from retriever import assembly
-from retriever.checking import check
+from retriever.checking.checks import check
 from retriever.collection import store as store_room
 from retriever.errors import CollectionDamaged
 from retriever.ingestion import ingest
-from retriever.repairing import repair
+from retriever.repairing.repairs import repair
 from retriever.retrieval import Retriever
 from retriever.settings import Settings
 

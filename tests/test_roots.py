@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from retriever.errors import SettingsError
+from retriever.ingestion.roots import covers, resolve
 from retriever.records import Root
-from retriever.roots import covers, resolve
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ import pytest
 from retriever import assembly
 from retriever.collection.physical import PhysicalCollection
 from retriever.collection.store import Store
-from retriever.comparing import read_questions
 from retriever.errors import CollectionError, FingerprintMismatch, SettingsError
 from retriever.ingestion import ingest
 from retriever.retrieval import Retriever
 from retriever.settings import Settings
-from retriever.swapping import plan_swap, prune, rollback, swap
+from retriever.swapping.comparing import read_questions
+from retriever.swapping.swaps import plan_swap, prune, rollback, swap
 from retriever.testing import HashingEmbedder
 
 MakeSettings = Callable[..., Settings]
@@ -173,7 +173,7 @@ def test_documents_that_changed_between_a_dead_swap_and_the_next_are_in_step(
     def die(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("retriever.swapping.overlap", die)
+    monkeypatch.setattr("retriever.swapping.swaps.overlap", die)
     with pytest.raises(KeyboardInterrupt):
         swap(settings)
     monkeypatch.undo()
@@ -228,7 +228,7 @@ def test_a_swap_taken_up_again_forgets_what_became_unreadable_meanwhile(
     built: Settings, make_settings: MakeSettings, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("retriever.swapping.check_copy", _interrupt)
+        patch.setattr("retriever.swapping.swaps.check_copy", _interrupt)
         with pytest.raises(KeyboardInterrupt):
             swap(make_settings(**OTHER))
     (corpus / "pump.md").unlink()

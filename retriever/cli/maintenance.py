@@ -11,11 +11,11 @@ from retriever.cli.terminal import one_line, patience, show, show_json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from retriever.checking import CheckReport
+    from retriever.checking.checks import CheckReport
+    from retriever.checking.inspecting import Finding
     from retriever.compacting import CompactReport
-    from retriever.inspecting import Finding
-    from retriever.moving import MoveReport
-    from retriever.repairing import RepairReport
+    from retriever.moving.moves import MoveReport
+    from retriever.repairing.repairs import RepairReport
 
 EXIT_FINDINGS = 1
 _PATIENCE_S = 5.0
@@ -40,7 +40,7 @@ def check(
     """
     from dataclasses import asdict
 
-    from retriever.checking import check as prove
+    from retriever.checking.checks import check as prove
 
     settings = load(config, collection)
     with patience("Reading every row and vector ...", after_s=_PATIENCE_S):
@@ -62,7 +62,7 @@ def repair(
     """
     from dataclasses import asdict
 
-    from retriever.repairing import repair as mend
+    from retriever.repairing.repairs import repair as mend
 
     settings = load(config, collection)
     with patience("Reading every row and vector ...", after_s=_PATIENCE_S):
@@ -98,7 +98,7 @@ def export(
 
     The file holds the texts of the documents and where their folders are.
     """
-    from retriever.moving import export as write
+    from retriever.moving.moves import export as write
 
     report = write(load(config, collection), file, overwrite=overwrite)
     _show_move(report, "written to", as_json=as_json)
@@ -111,7 +111,7 @@ def import_(
     as_json: AsJson = False,
 ) -> None:
     """Read a collection from a file into a new or empty one."""
-    from retriever.moving import import_ as read
+    from retriever.moving.moves import import_ as read
 
     report = read(load(config, collection), file)
     _show_move(report, "read from", as_json=as_json)

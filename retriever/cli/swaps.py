@@ -10,7 +10,7 @@ from retriever.cli.terminal import show, show_json
 
 if TYPE_CHECKING:
     from retriever.embedding.cache import VectorCache
-    from retriever.swapping import SwapPlan, SwapReport
+    from retriever.swapping.swaps import SwapPlan, SwapReport
 
 
 def swap(
@@ -29,9 +29,9 @@ def swap(
     from dataclasses import asdict
 
     from retriever.cli.progress import shown_progress
-    from retriever.comparing import read_questions
-    from retriever.swapping import plan_swap
-    from retriever.swapping import swap as change_model
+    from retriever.swapping.comparing import read_questions
+    from retriever.swapping.swaps import plan_swap
+    from retriever.swapping.swaps import swap as change_model
 
     settings = load(config, collection)
     if dry_run:
@@ -46,7 +46,7 @@ def swap(
 
 def rollback(collection: Collection = None, config: Config = None, as_json: AsJson = False) -> None:
     """Switch back to the generation that was live before the last swap."""
-    from retriever.swapping import rollback as switch_back
+    from retriever.swapping.swaps import rollback as switch_back
 
     state = switch_back(load(config, collection))
     if as_json:
@@ -57,7 +57,7 @@ def rollback(collection: Collection = None, config: Config = None, as_json: AsJs
 
 def prune(collection: Collection = None, config: Config = None, as_json: AsJson = False) -> None:
     """Delete the generations that are no longer live. There is no way back after it."""
-    from retriever.swapping import prune as drop_others
+    from retriever.swapping.swaps import prune as drop_others
 
     settings = load(config, collection)
     gone = drop_others(settings)

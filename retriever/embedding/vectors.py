@@ -1,5 +1,7 @@
 """Arithmetic on vectors that every backend shares: unit length, means, checks."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,6 +29,17 @@ def normalise(vectors: NDArray[np.floating]) -> Vectors:
 def mean_vector(vectors: Vectors) -> Vectors:
     """The normalised mean of unit vectors: (n, dimension) to (dimension,)."""
     return normalise(vectors.mean(axis=0, dtype=np.float64))
+
+
+def document_vector(vectors: Sequence[Vectors], dimension: int) -> Vectors:
+    """The normalised mean of a document's chunk vectors; the first axis where there is none."""
+    if vectors:
+        mean = mean_vector(np.stack(vectors))
+        if mean.any():
+            return mean
+    axis: Vectors = np.zeros(dimension, dtype=np.float32)
+    axis[0] = 1.0
+    return axis
 
 
 def no_vectors(dimension: int) -> Vectors:

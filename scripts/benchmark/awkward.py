@@ -23,7 +23,7 @@ from retriever.errors import LoadingError
 from retriever.loading import DocumentLoader, LoadingOptions
 from retriever.loading.walking import walk
 from retriever.records import CorpusFile, Document, Root
-from retriever.settings import LoadingSettings
+from retriever.settings.tree import LoadingSettings
 
 FOLDERS = ("folders/curl-docs", "sec-10-q/docs")
 _WORD = re.compile(r"[^\W_]+")

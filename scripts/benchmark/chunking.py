@@ -37,7 +37,7 @@ from retriever.embedding.options import EmbedderOptions
 from retriever.loading import DocumentLoader, LoadingOptions
 from retriever.protocols import Embedder
 from retriever.records import CorpusFile, Document, Heading
-from retriever.settings import EmbeddingSettings, LoadingSettings
+from retriever.settings.tree import EmbeddingSettings, LoadingSettings
 
 _PASSAGES = (5, 10)
 _BUDGETS_TOKENS = (500, 1000, 2000)

@@ -4,11 +4,11 @@ import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from retriever.batching import Prepared
 from retriever.chunking import Chunker, ChunkingOptions, compose_embedded_text
 from retriever.collection import rows
 from retriever.collection.physical import PhysicalCollection
 from retriever.errors import CollectionDamaged, CollectionError, LoadingError
+from retriever.ingestion.batching import Prepared
 from retriever.loading.loader import DocumentLoader
 from retriever.protocols import Embedder
 from retriever.records import Chunk, CorpusFile, DocumentRecord, Passage

@@ -14,18 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from retriever.batching import document_vector
+from retriever.checking.diagnosis import PARTS, Diagnosis
+from retriever.checking.inspecting import Inspection
+from retriever.checking.isolation import examine_generation
 from retriever.collection.generations import fresh_generation, switch
 from retriever.collection.physical import ChunkPage, PhysicalCollection
 from retriever.collection.state import CollectionState
 from retriever.collection.store import Store
-from retriever.diagnosis import PARTS, Diagnosis
 from retriever.embedding import cache_file
-from retriever.inspecting import Inspection
-from retriever.isolation import examine_generation
+from retriever.embedding.vectors import document_vector
 from retriever.protocols import Vectors
 from retriever.records import DocumentRecord
-from retriever.restoring import VectorRestorer
+from retriever.repairing.restoring import VectorRestorer
 from retriever.settings import Settings
 
 _DOCUMENTS_AT_ONCE = 64

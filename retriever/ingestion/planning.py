@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from retriever.errors import DeletionRefused, LoadingError
+from retriever.ingestion.roots import covers
 from retriever.records import CorpusFile, DocumentRecord, Root, Skipped
-from retriever.roots import covers
 
 RACY_NS = 2_000_000_000
 """A file changed this shortly before it was read may change again within the same tick of its

@@ -15,8 +15,8 @@ from retriever.context import compose_context
 from retriever.errors import CollectionDamaged, CollectionError, QueryError
 from retriever.protocols import BatchQueryEmbedder, Embedder, Vectors
 from retriever.records import Candidate, Context, Passage
+from retriever.retrieval.snapshots import Snapshot, Snapshots
 from retriever.settings import Settings
-from retriever.snapshots import Snapshot, Snapshots
 
 MOST_TOP_K = 10_000
 _ATTEMPTS = 4

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from retriever import assembly
+from retriever.checking.diagnosis import Diagnosis
+from retriever.checking.isolation import examine_generation
+from retriever.checking.spans import find_misplaced
 from retriever.collection.state import CollectionState
 from retriever.collection.store import Store
-from retriever.diagnosis import Diagnosis
 from retriever.embedding import cache, cache_file
 from retriever.errors import CollectionDamaged
-from retriever.isolation import examine_generation
 from retriever.settings import Settings
-from retriever.spans import find_misplaced
 
 Kind = Literal[
     "chunks",

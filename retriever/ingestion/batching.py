@@ -9,9 +9,9 @@ import numpy as np
 
 from retriever.collection import rows
 from retriever.collection.physical import PhysicalCollection
-from retriever.embedding.vectors import mean_vector
-from retriever.planning import trusted_mtime_ns
-from retriever.prefetching import prefetched
+from retriever.embedding.vectors import document_vector
+from retriever.ingestion.planning import trusted_mtime_ns
+from retriever.ingestion.prefetching import prefetched
 from retriever.protocols import Embedder, Vectors
 from retriever.records import Chunk, CorpusFile, Document, DocumentRecord
 
@@ -201,14 +201,3 @@ def _record(one: Prepared) -> DocumentRecord:
         reading=one.reading,
         ingested_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-
-
-def document_vector(vectors: list[Vectors], dimension: int) -> Vectors:
-    """The normalised mean of a document's chunk vectors; the first axis where there is none."""
-    if vectors:
-        mean = mean_vector(np.stack(vectors))
-        if mean.any():
-            return mean
-    axis: Vectors = np.zeros(dimension, dtype=np.float32)
-    axis[0] = 1.0
-    return axis

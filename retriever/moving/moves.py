@@ -12,16 +12,17 @@ from pathlib import Path
 
 import numpy as np
 
-from retriever import assembly, exports
-from retriever.believing import Refusal
+from retriever import assembly
+from retriever.checking.isolation import examine_generation
+from retriever.checking.observing import observe
 from retriever.collection.generations import fresh_generation, switch
 from retriever.collection.physical import PhysicalCollection
 from retriever.collection.state import CollectionState
 from retriever.collection.store import Store
 from retriever.errors import CollectionDamaged, CollectionError
-from retriever.exports import End, ExportedChunk, ExportedDocument
-from retriever.isolation import examine_generation
-from retriever.observing import observe
+from retriever.moving import exports
+from retriever.moving.believing import Refusal
+from retriever.moving.exports import End, ExportedChunk, ExportedDocument
 from retriever.settings import Settings
 
 _GZIP = b"\x1f\x8b"

@@ -4,10 +4,10 @@ import contextlib
 from collections.abc import Iterator
 
 from retriever import assembly
+from retriever.checking.inspecting import inspect, strays
 from retriever.collection.store import Store
 from retriever.errors import CollectionDamaged
-from retriever.inspecting import inspect, strays
-from retriever.mending import Mending
+from retriever.repairing.mending import Mending
 from retriever.settings import Settings
 
 

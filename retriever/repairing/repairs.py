@@ -4,9 +4,9 @@ import time
 from dataclasses import dataclass
 
 from retriever import assembly
-from retriever.inspecting import Finding, inspect
-from retriever.mending import Mending
-from retriever.observing import observe
+from retriever.checking.inspecting import Finding, inspect
+from retriever.checking.observing import observe
+from retriever.repairing.mending import Mending
 from retriever.settings import Settings
 
 

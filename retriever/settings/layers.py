@@ -1,7 +1,7 @@
 """How settings are read: files, the environment and arguments, laid over one another and checked.
 
-`retriever.settings` says which settings there are. This module knows none of them: it walks the
-fields of whatever tree it is given.
+`retriever.settings.tree` says which settings there are. This module knows none of them: it walks
+the fields of whatever tree it is given.
 """
 
 import difflib
@@ -21,7 +21,7 @@ from pydantic_settings import (
 )
 
 from retriever.errors import SettingsError
-from retriever.settings_keys import (
+from retriever.settings.keys import (
     check_layer,
     each_field,
     each_value,

@@ -2,7 +2,7 @@
 
 Later wins: defaults here, then the files in the order given, then variables such as
 `RETRIEVER_EMBEDDING__MODEL`, then arguments. A misspelt key is an error wherever it stands.
-`retriever.settings_layers` reads them.
+`retriever.settings.layers` reads them.
 """
 
 import os
@@ -19,7 +19,7 @@ from pydantic import (
     field_validator,
 )
 
-from retriever.settings_layers import LayeredSettings
+from retriever.settings.layers import LayeredSettings
 
 COLLECTION_NAME = r"^[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?$"
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from retriever import assembly
 from retriever.canary import check_canary
+from retriever.checking.inspecting import Finding, inspect
+from retriever.checking.observing import observe
 from retriever.collection.state import CollectionState, differences
 from retriever.collection.store import Store
 from retriever.errors import FingerprintMismatch, RetrieverError
-from retriever.inspecting import Finding, inspect
-from retriever.observing import observe
 from retriever.settings import Settings
 
 

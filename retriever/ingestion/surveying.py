@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from retriever import assembly, planning, roots
+from retriever import assembly
 from retriever.collection.physical import PhysicalCollection
 from retriever.collection.state import CollectionState, differences
 from retriever.collection.store import Store
 from retriever.errors import CollectionError, FingerprintMismatch, LoadingError
+from retriever.ingestion import planning, roots
+from retriever.ingestion.planning import Plan
 from retriever.loading.loader import hash_file
 from retriever.loading.walking import walk
-from retriever.planning import Plan
 from retriever.records import DocumentRecord, Fingerprint, Root
 from retriever.settings import Settings
 

@@ -19,7 +19,7 @@ from retriever.collection.state import CollectionState, differences
 from retriever.collection.store import Store
 from retriever.errors import FingerprintMismatch
 from retriever.protocols import Embedder
-from retriever.recovering import refuse_torn
+from retriever.repairing.recovering import refuse_torn
 from retriever.settings import Settings
 
 

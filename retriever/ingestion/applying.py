@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
-from retriever.batching import Batch, Prepared, Totals, ahead_of_time, batches
-from retriever.canary import CheckedEmbedder, check_canary, make_canary
+from retriever.canary import checked_embedder, make_canary
 from retriever.chunking import Chunker
 from retriever.collection.physical import PhysicalCollection
 from retriever.collection.state import CollectionState, Run
 from retriever.collection.store import Store
-from retriever.embedding.cache import CachingEmbedder, VectorCache
+from retriever.embedding.cache import VectorCache
 from retriever.errors import LoadingError
+from retriever.ingestion.batching import Batch, Prepared, Totals, ahead_of_time, batches
+from retriever.ingestion.planning import Plan
 from retriever.loading.loader import DocumentLoader
-from retriever.planning import Plan
 from retriever.protocols import Embedder
 from retriever.records import CorpusFile, IngestProgress, Skipped
 
@@ -69,20 +69,6 @@ def prepare(files: Sequence[CorpusFile], line: Line) -> Iterator[Prepared]:
             continue
         chunks = tuple(line.chunker.chunk(document))
         yield Prepared(file=file, document=document, chunks=chunks, reading=reading)
-
-
-def checked_embedder(
-    embedder: Embedder, data: PhysicalCollection, cache: VectorCache | None
-) -> Embedder:
-    """The embedder behind the cache; its first use sees that it is the one that built `data`."""
-
-    def check(loaded: Embedder) -> None:
-        canary = data.canary
-        if canary is not None:
-            check_canary(loaded, canary, collection=data.name)
-
-    checked = CheckedEmbedder(embedder, check)
-    return CachingEmbedder(checked, cache) if cache else checked
 
 
 def embed_batch(

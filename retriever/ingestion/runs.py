@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from retriever import assembly
-from retriever.applying import Line, Outcome, PlanApplication, Progress, prepare
-from retriever.batching import batches
 from retriever.collection.physical import PhysicalCollection
 from retriever.collection.store import Store
 from retriever.embedding.catalogue import find_row
 from retriever.errors import CollectionNotFound, DeletionRefused
+from retriever.ingestion.applying import Line, Outcome, PlanApplication, Progress, prepare
+from retriever.ingestion.batching import batches
+from retriever.ingestion.surveying import IngestOptions, Survey, refuse_deletions, survey
 from retriever.records import ChunkCounts, IngestReport, Skipped
-from retriever.recovering import open_sound_store
+from retriever.repairing.recovering import open_sound_store
 from retriever.settings import Settings
-from retriever.surveying import IngestOptions, Survey, refuse_deletions, survey
 
 __all__ = ["IngestEstimate", "IngestOptions", "estimate", "ingest"]
 

@@ -9,13 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+from retriever.checking.diagnosis import Diagnosis, Part
+from retriever.checking.examining import Tell, examine
 from retriever.collection.client import StorageOptions
 from retriever.collection.store import Store
-from retriever.diagnosis import Diagnosis, Part
 from retriever.errors import CollectionError, RetrieverError
-from retriever.examining import Tell, examine
 
-_COMMAND = (sys.executable, "-P", "-m", "retriever.isolation")
+_COMMAND = (sys.executable, "-P", "-m", "retriever.checking.isolation")
 """The working folder is not on its path: that may be a corpus, which is hostile."""
 _PART = "part "
 _ANSWER = "answer "

@@ -13,17 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from retriever.believing import (
-    Refusal,
-    as_count,
-    as_mapping,
-    as_text,
-    check_metadata,
-    decode_vector,
-    encode_vector,
-    is_source,
-    refuse,
-)
 from retriever.collection import rows
 from retriever.collection.state import (
     LAYOUT,
@@ -34,6 +23,17 @@ from retriever.collection.state import (
     read_fingerprint,
 )
 from retriever.errors import CollectionDamaged
+from retriever.moving.believing import (
+    Refusal,
+    as_count,
+    as_mapping,
+    as_text,
+    check_metadata,
+    decode_vector,
+    encode_vector,
+    is_source,
+    refuse,
+)
 from retriever.protocols import Vectors
 from retriever.records import DocumentRecord, Fingerprint
 

@@ -9,13 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from retriever import assembly
-from retriever.applying import checked_embedder, embed_batch
-from retriever.batching import Prepared, Totals, ahead_of_time, batches
+from retriever.canary import checked_embedder
 from retriever.chunking import Chunker, ChunkingOptions
 from retriever.collection.physical import PhysicalCollection
 from retriever.collection.state import CollectionState, Run
 from retriever.collection.store import Store
-from retriever.comparing import Question, overlap, success
 from retriever.embedding.cache import VectorCache
 from retriever.embedding.catalogue import find_row
 from retriever.errors import (
@@ -24,12 +22,15 @@ from retriever.errors import (
     MissingDependencyError,
     SettingsError,
 )
+from retriever.ingestion.applying import embed_batch
+from retriever.ingestion.batching import Prepared, Totals, ahead_of_time, batches
+from retriever.ingestion.surveying import refuse_unfinished
 from retriever.protocols import Embedder
-from retriever.rebuilding import check_copy, from_files, from_stored_text
 from retriever.records import Fingerprint, IngestProgress
-from retriever.recovering import open_sound_store
+from retriever.repairing.recovering import open_sound_store
 from retriever.settings import Settings
-from retriever.surveying import refuse_unfinished
+from retriever.swapping.comparing import Question, overlap, success
+from retriever.swapping.rebuilding import check_copy, from_files, from_stored_text
 
 Progress = Callable[[IngestProgress], None]
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from retriever import assembly
-from retriever.applying import checked_embedder
+from retriever.canary import checked_embedder
 from retriever.chunking import ChunkingOptions, compose_embedded_text
 from retriever.collection import rows
 from retriever.collection.physical import PhysicalCollection

@@ -1,0 +1,1 @@
+"""Collections to a file and back: between folder, server and machines."""

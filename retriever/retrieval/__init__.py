@@ -1,0 +1,5 @@
+"""Queries in, scored passages out: `answering` asks, `snapshots` sees that it asks the newest."""
+
+from retriever.retrieval.answering import Retriever, build_context
+
+__all__ = ["Retriever", "build_context"]

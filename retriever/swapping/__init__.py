@@ -1,0 +1,1 @@
+"""Another model for a collection, without downtime: built beside the live one, then switched."""
