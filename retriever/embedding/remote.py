@@ -202,8 +202,14 @@ class RemoteEmbedder:
         stopped = threading.Event()
 
         def work(batch: range) -> None:
+            if stopped.is_set():
+                return
             part, part_counts = texts[batch.start : batch.stop], counts[batch.start : batch.stop]
-            vectors[batch.start : batch.stop] = self._call(part, part_counts, side, stopped)
+            try:
+                vectors[batch.start : batch.stop] = self._call(part, part_counts, side, stopped)
+            except BaseException:
+                stopped.set()
+                raise
 
         if len(places) == 1:
             work(places[0])
