@@ -53,8 +53,8 @@ class Diagnosis:
 
     @property
     def needs_rebuilding(self) -> bool:
-        """Whether the chunks have to be copied into an index of their own."""
-        return bool(self.lost or self.wrong or self.search_fails)
+        """Whether an index has lost something: writing to it could hang or crash the writer."""
+        return bool(self.lost or self.wrong or self.search_fails or self.vectorless)
 
     @property
     def is_clean(self) -> bool:

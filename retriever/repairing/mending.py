@@ -8,7 +8,7 @@ import itertools
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ from retriever.repairing.restoring import VectorRestorer
 from retriever.settings import Settings
 
 _DOCUMENTS_AT_ONCE = 64
+_UNKNOWN_TEXT = {"embedded_hash": ""}
+"""Marks a chunk whose text was altered: it equals none that the next run cuts from the file."""
 
 
 class Mending:
@@ -57,15 +59,24 @@ class Mending:
             self._store.make_documents(self._state.live)
         data = self._store.physical(self._state.live)
         corrections = _corrections(diagnosis, inspection.misplaced, data)
-        altered = [one for ids in diagnosis.altered.values() for one in ids]
-        data.update_rows(altered, [{"embedded_hash": ""} for _ in altered])
-        self._take_out_foreign(data, diagnosis)
+        self._keep_foreign(data, diagnosis)
         if diagnosis.needs_rebuilding:
             self._rebuild(data, diagnosis, corrections)
-            return
-        vectorless = set(diagnosis.vectorless)
-        others = (one for one in data.manifest() if one.source in vectorless - corrections.keys())
-        _write_records(data, itertools.chain(corrections.values(), others))
+        else:
+            self._correct(data, diagnosis, corrections)
+
+    def _correct(
+        self,
+        data: PhysicalCollection,
+        diagnosis: Diagnosis,
+        corrections: Mapping[str, DocumentRecord],
+    ) -> None:
+        """Put rows right where they are: the indexes are sound."""
+        altered = [one for ids in diagnosis.altered.values() for one in ids]
+        data.update_rows(altered, [_UNKNOWN_TEXT for _ in altered])
+        data.delete_chunks(diagnosis.foreign)
+        data.delete_document_rows(diagnosis.foreign_documents)
+        _write_records(data, iter(corrections.values()))
         self._store.save(self._state.next(run=None))
         self._store.clear_torn(self._state.live)
 
@@ -88,22 +99,21 @@ class Mending:
         corrections: Mapping[str, DocumentRecord],
     ) -> None:
         """Copy what is sound into a generation of its own, fill in the rest, switch to it."""
-        groups = (*diagnosis.lost.values(), *diagnosis.wrong.values())
-        refill = {one for ids in groups for one in ids}
         restorer = VectorRestorer(data, self._settings)
         with fresh_generation(self._store, self._state, data.fingerprint, data.canary) as target:
+            select = _Selection.of(diagnosis)
             for page in data.chunk_pages(with_vectors=False):
-                _copy_page(page, data, target, restorer, refill)
-            records = (corrections.get(one.source, one) for one in data.manifest())
+                _copy_page(page, data, target, restorer, select)
             known = {one.source for one in data.manifest()}
+            records = (corrections.get(one.source, one) for one in data.manifest())
             orphans = (one for source, one in corrections.items() if source not in known)
             _write_records(target, itertools.chain(records, orphans))
         self.vectors_from_cache = restorer.from_cache
         self.vectors_embedded = restorer.embedded
         switch(self._store, self._state, target.name, run=None)
 
-    def _take_out_foreign(self, data: PhysicalCollection, diagnosis: Diagnosis) -> None:
-        """Write rows that are none of ours to a file, then delete them."""
+    def _keep_foreign(self, data: PhysicalCollection, diagnosis: Diagnosis) -> None:
+        """Write rows that are none of ours to a file, before they are left out."""
         if not diagnosis.foreign and not diagnosis.foreign_documents:
             return
         folder = self._settings.storage.path
@@ -111,8 +121,6 @@ class Mending:
         path = folder / f"set-aside-{self._state.name}-{time.time_ns()}.jsonl"
         _write_lines(path, _foreign_rows(data, diagnosis))
         self.set_aside.append(str(path))
-        data.delete_chunks(diagnosis.foreign)
-        data.delete_document_rows(diagnosis.foreign_documents)
 
 
 def _corrections(
@@ -129,19 +137,48 @@ def _corrections(
     return corrections
 
 
+@dataclass(frozen=True, slots=True)
+class _Selection:
+    """Ids of chunks that are not copied as they are."""
+
+    refill: frozenset[str]
+    altered: frozenset[str]
+    foreign: frozenset[str]
+
+    @classmethod
+    def of(cls, diagnosis: Diagnosis) -> "_Selection":
+        groups = (*diagnosis.lost.values(), *diagnosis.wrong.values())
+        return cls(
+            refill=frozenset(itertools.chain(*groups)),
+            altered=frozenset(itertools.chain(*diagnosis.altered.values())),
+            foreign=frozenset(diagnosis.foreign),
+        )
+
+
 def _copy_page(
     page: ChunkPage,
     data: PhysicalCollection,
     target: PhysicalCollection,
     restorer: VectorRestorer,
-    refill: set[str],
+    select: _Selection,
 ) -> None:
-    sound = data.vectors([one for one in page.ids if one not in refill])
-    places = [place for place, one in enumerate(page.ids) if one not in sound]
-    if places:
-        made = restorer.restore([(page.rows[place], page.texts[place]) for place in places])
-        sound |= {page.ids[place]: vector for place, vector in zip(places, made, strict=True)}
-    target.put_chunks(page.ids, page.texts, np.stack([sound[one] for one in page.ids]), page.rows)
+    """Copy our own rows of a page; a vector that is lost or wrong is made again."""
+    places = [place for place, one in enumerate(page.ids) if one not in select.foreign]
+    if not places:
+        return
+    ids = [page.ids[place] for place in places]
+    texts = [page.texts[place] for place in places]
+    held = [page.rows[place] for place in places]
+    vectors = data.vectors([one for one in ids if one not in select.refill])
+    missing = [place for place, one in enumerate(ids) if one not in vectors]
+    if missing:
+        made = restorer.restore([(held[place], texts[place]) for place in missing])
+        vectors |= {ids[place]: vector for place, vector in zip(missing, made, strict=True)}
+    marked = [
+        row | _UNKNOWN_TEXT if one in select.altered else row
+        for one, row in zip(ids, held, strict=True)
+    ]
+    target.put_chunks(ids, texts, np.stack([vectors[one] for one in ids]), marked)
 
 
 def _write_records(data: PhysicalCollection, records: Iterator[DocumentRecord]) -> None:
