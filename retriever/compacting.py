@@ -10,7 +10,7 @@ from retriever import assembly
 from retriever.checking.isolation import examine_generation
 from retriever.collection import segments
 from retriever.collection.client import StorageOptions
-from retriever.collection.generations import Copied, copy, fresh_generation, switch
+from retriever.collection.generations import copy, fresh_generation, switch
 from retriever.collection.locking import sole_use, writer_lock
 from retriever.collection.store import Store
 from retriever.errors import CollectionDamaged, CollectionError, CollectionLocked
@@ -55,18 +55,19 @@ def compact(settings: Settings | None = None) -> CompactReport:
     with open_sound_store(settings) as store:
         state = store.state(settings.collection)
         before = _size_bytes(options)
-        _refuse_damaged(store, state.live)
+        held = _refuse_damaged(store, state.live)
         source = store.physical(state.live)
         with fresh_generation(store, state, source.fingerprint, source.canary) as target:
-            copied = copy(source, target)
-            _refuse_damaged(store, target.name, copied)
+            copy(source, target)
+            if _refuse_damaged(store, target.name) != held:
+                raise CollectionDamaged(f"The copy of {source.name} lacks rows, and was dropped.")
         state = switch(store, state, target.name)
     note = _vacuum(options)
     return CompactReport(
         collection=state.name,
         live=state.live,
-        chunks=copied.chunks,
-        documents=copied.documents,
+        chunks=held.chunks,
+        documents=held.documents,
         bytes_before=before,
         bytes_after=_size_bytes(options),
         note=note,
@@ -74,15 +75,23 @@ def compact(settings: Settings | None = None) -> CompactReport:
     )
 
 
-def _refuse_damaged(store: Store, name: str, expected: Copied | None = None) -> None:
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What a generation holds that can be read and found."""
+
+    chunks: int
+    documents: int
+
+
+def _refuse_damaged(store: Store, name: str) -> _Held:
     """See that every chunk has a vector that is found, before the only other copy may go."""
     found = examine_generation(store, name)
-    damaged = bool(found.fault or found.foreign or found.needs_rebuilding)
-    if damaged or (expected and expected != Copied(found.chunks, found.documents)):
+    if found.fault or found.foreign or found.foreign_documents or found.needs_rebuilding:
         raise CollectionDamaged(
             f"{name} is not whole, so that it was not compacted. retriever check says what is "
             "wrong, retriever repair mends it."
         )
+    return _Held(chunks=found.chunks, documents=found.documents)
 
 
 def _vacuum(options: StorageOptions) -> str:

@@ -21,7 +21,7 @@ from damaged_collections import (
 )
 
 from retriever import assembly
-from retriever.checking import isolation
+from retriever.checking import inspecting, isolation
 from retriever.checking.checks import CheckReport, check
 from retriever.checking.spans import locate
 from retriever.chunking import Chunker, ChunkingOptions, compose_embedded_text
@@ -330,8 +330,6 @@ def test_every_embedded_text_can_be_made_again_from_a_row(whole: Settings) -> No
 def test_a_scribbled_index_ends_only_the_process_that_looks(
     whole: Settings, monkeypatch: pytest.MonkeyPatch, file: str
 ) -> None:
-    from retriever import inspecting
-
     monkeypatch.setattr(inspecting, "examine_generation", isolation.examine_generation)
     path = index_folder(whole) / file
     noise = np.random.default_rng(5).bytes(path.stat().st_size)

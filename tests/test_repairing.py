@@ -107,9 +107,11 @@ def apart(whole: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("documents", [False, True], ids=["chunks", "documents"])
-@pytest.mark.parametrize("file", INDEX_FILES)
 @pytest.mark.parametrize("damage", ["truncated", "scribbled"])
+@pytest.mark.parametrize(
+    ("file", "documents"),
+    [*((file, False) for file in INDEX_FILES), ("header.bin", True), ("data_level0.bin", True)],
+)
 def test_an_index_file_that_cannot_be_read_is_replaced(
     apart: Settings, file: str, damage: str, documents: bool
 ) -> None:

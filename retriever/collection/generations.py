@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from retriever.collection.physical import PhysicalCollection
@@ -37,25 +36,13 @@ def switch(store: Store, state: CollectionState, name: str, **changes: Any) -> C
     return saved
 
 
-@dataclass(frozen=True, slots=True)
-class Copied:
-    """How much was copied."""
-
-    chunks: int
-    documents: int
-
-
-def copy(source: PhysicalCollection, target: PhysicalCollection) -> Copied:
+def copy(source: PhysicalCollection, target: PhysicalCollection) -> None:
     """Copy every chunk and document, vectors included, page by page.
 
     Raises:
         CollectionDamaged: the source lacks a vector.
     """
-    chunks = documents = 0
     for page in source.chunk_pages(with_vectors=True):
         target.put_chunks(page.ids, page.texts, page.vectors, page.rows)
-        chunks += len(page.ids)
     for group in source.document_pages():
         target.put_documents(group.records, group.vectors)
-        documents += len(group.records)
-    return Copied(chunks=chunks, documents=documents)
