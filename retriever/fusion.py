@@ -96,7 +96,7 @@ def balance(semantic: Sequence[Candidate], lexical: Sequence[Candidate]) -> Bala
     A semantic ranking whose best chunks say nothing of the query is that of a model which does
     not understand it: another language, a name it never saw. A lexical ranking whose first
     hardly stands above its tenth has only common words to go by. The three constants were
-    chosen on thirteen judged sets in five languages; `scripts/benchmark/fusion.py` shows what
+    chosen on twelve judged sets in four languages; `scripts/benchmark/fusion.py` shows what
     each choice costs, and what is lost on a set that was left out of choosing.
     """
     if not semantic or not lexical:
