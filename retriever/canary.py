@@ -4,11 +4,17 @@ A name says little: weights under it can change. So a collection keeps the vecto
 model made of a text, and whoever loads the model for it compares.
 """
 
+import contextlib
+import json
+import os
 import threading
+import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 
+from retriever import assembly
 from retriever.collection.physical import PhysicalCollection
 from retriever.collection.state import Canary
 from retriever.embedding.cache import CachingEmbedder, VectorCache
@@ -17,6 +23,8 @@ from retriever.protocols import BatchQueryEmbedder, Embedder, Vectors
 from retriever.records import EmbeddingFingerprint
 
 TEXT = "A canary sings in the mine: 42 litres of air, naïve café, 日本語, print('hello')."
+PAID_BACKENDS = frozenset({"openai", "cohere"})
+SECONDS_PER_DAY = 86_400
 LEAST_COSINE = 0.99
 """Other arithmetic (bfloat16, another runtime) stays above 0.999; other weights fall far below."""
 
@@ -45,6 +53,37 @@ def check_canary(embedder: Embedder, canary: Canary, *, collection: str) -> floa
             "new collection.",
         )
     return cosine
+
+
+class CanaryLog:
+    """When each paid model was last checked: that costs money, so once a day is enough.
+
+    A file that can be deleted at any time; one that cannot be read or written counts as empty.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Keep the log in `path`."""
+        self._path = path
+
+    def is_due(self, key: str, *, now_s: float) -> bool:
+        """Whether the last check of `key` is a day old, or unknown."""
+        last = self._read().get(key)
+        return not isinstance(last, (int, float)) or not 0 <= now_s - last < SECONDS_PER_DAY
+
+    def note(self, key: str, *, now_s: float) -> None:
+        """Remember that `key` was checked now."""
+        with contextlib.suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            partial = self._path.with_suffix(f".{os.getpid()}")
+            partial.write_text(json.dumps(self._read() | {key: now_s}), encoding="utf-8")
+            partial.replace(self._path)
+
+    def _read(self) -> dict[str, object]:
+        try:
+            held = json.loads(self._path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return held if isinstance(held, dict) else {}
 
 
 class CheckedEmbedder:
@@ -93,14 +132,35 @@ class CheckedEmbedder:
 
 
 def checked_embedder(
-    embedder: Embedder, data: PhysicalCollection, cache: VectorCache | None
+    embedder: Embedder,
+    data: PhysicalCollection,
+    cache: VectorCache | None = None,
+    *,
+    log: CanaryLog | None = None,
 ) -> Embedder:
-    """The embedder behind the cache; its first use sees that it is the one that built `data`."""
+    """The embedder behind the cache; its first use sees that it is the one that built `data`.
+
+    A local model is checked by every process that loads it, a paid one once a day by `log`
+    (a file of the user's cache where None).
+    """
+    checks = log or CanaryLog(assembly.user_cache_folder() / "canaries.json")
 
     def check(loaded: Embedder) -> None:
         canary = data.canary
-        if canary is not None:
-            check_canary(loaded, canary, collection=data.name)
+        if canary is None:
+            return
+        paid = loaded.fingerprint.backend in PAID_BACKENDS
+        key, now_s = _log_key(data), time.time()
+        if paid and not checks.is_due(key, now_s=now_s):
+            return
+        check_canary(loaded, canary, collection=data.name)
+        if paid:
+            checks.note(key, now_s=now_s)
 
     checked = CheckedEmbedder(embedder, check)
     return CachingEmbedder(checked, cache) if cache else checked
+
+
+def _log_key(data: PhysicalCollection) -> str:
+    """Tells collections of one name in different stores apart: by how and of what they are."""
+    return f"{data.name} {data.id}"

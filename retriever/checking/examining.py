@@ -14,7 +14,8 @@ import numpy as np
 from retriever.checking.diagnosis import Diagnosis, Part
 from retriever.chunking import Chunker, ChunkingOptions, compose_embedded_text
 from retriever.collection import rows
-from retriever.collection.physical import ChunkPage, PhysicalCollection
+from retriever.collection.pages import ChunkPage
+from retriever.collection.physical import PhysicalCollection
 from retriever.collection.probing import readable_vectors
 from retriever.embedding.vectors import is_sound, normalise
 from retriever.errors import CollectionDamaged

@@ -7,13 +7,13 @@ scores here: score = 1 - cosine distance, from -1 to 1, higher is better.
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retriever.collection import rows
+from retriever.collection.pages import ChunkPage, DocumentPage
 from retriever.collection.state import Canary, build_metadata, read_canary, read_fingerprint
 from retriever.records import Candidate, DocumentRecord, Fingerprint, Passage
 
@@ -24,25 +24,6 @@ PAGE_ROWS = 2_000
 """Rows of one read: far below what SQLite can bind, small enough for bounded memory."""
 
 SEMANTIC = "semantic"
-
-
-@dataclass(frozen=True, slots=True)
-class ChunkPage:
-    """Some chunks, whole: position i of each field is one chunk."""
-
-    ids: list[str]
-    texts: list[str]
-    rows: list[rows.Row]
-    vectors: Vectors
-    """float32, shape (len(ids), dimension); of width 0 where vectors were not asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentPage:
-    """Some documents and the mean vector of each."""
-
-    records: list[DocumentRecord]
-    vectors: Vectors
 
 
 class PhysicalCollection:
@@ -75,6 +56,11 @@ class PhysicalCollection:
         self._batch_rows = batch_rows
 
     @property
+    def id(self) -> str:
+        """What Chroma calls it: unlike its name, never given twice."""
+        return str(self._chunks.id)
+
+    @property
     def fingerprint(self) -> Fingerprint:
         """How it was built."""
         return read_fingerprint(self.name, self._chunks.metadata)
@@ -97,7 +83,7 @@ class PhysicalCollection:
     def stored_chunks(self, sources: Sequence[str]) -> dict[str, dict[str, rows.StoredChunk]]:
         """For each of the sources, its stored chunks by id."""
         found: dict[str, dict[str, rows.StoredChunk]] = {source: {} for source in sources}
-        for batch in _batches(sources, 200):
+        for batch in _parts(sources, 200):
             where = {"source": {"$in": list(batch)}}
             for page in self._pages(self._chunks, include=["metadatas"], where=where):
                 for chunk_id, row in zip(page["ids"], page["metadatas"], strict=True):
@@ -160,7 +146,7 @@ class PhysicalCollection:
 
     def _vectors(self, collection: Any, ids: Sequence[str]) -> dict[str, Vectors]:
         found: dict[str, Vectors] = {}
-        for batch in _batches(ids, PAGE_ROWS):
+        for batch in _parts(ids, PAGE_ROWS):
             with self._errors():
                 page = collection.get(ids=list(batch), include=["embeddings"])
             vectors = np.asarray(page["embeddings"], dtype=np.float32)
@@ -195,7 +181,7 @@ class PhysicalCollection:
     def passages(self, scores: Mapping[str, float]) -> dict[str, Passage]:
         """The chunks of the ids in `scores` as unranked passages; rows of others are left out."""
         found: dict[str, Passage] = {}
-        for batch in _batches(list(scores), PAGE_ROWS):
+        for batch in _parts(list(scores), PAGE_ROWS):
             with self._errors():
                 page = self._chunks.get(ids=list(batch), include=["metadatas", "documents"])
             for chunk_id, row, text in zip(
@@ -267,7 +253,7 @@ class PhysicalCollection:
         self._delete(self._documents, ids)
 
     def _delete(self, collection: Any, ids: Sequence[str]) -> None:
-        for batch in _batches(ids, PAGE_ROWS):
+        for batch in _parts(ids, PAGE_ROWS):
             with self._errors(), self._guard():
                 collection.delete(ids=list(batch))
 
@@ -290,8 +276,8 @@ def _score(distance: float) -> float:
     return float(min(1.0, max(-1.0, 1.0 - distance)))
 
 
-def _batches(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    return (items[start : start + size] for start in range(0, len(items), size))
+def _parts(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    return (items[part] for part in _slices(len(items), size))
 
 
 def _slices(count: int, size: int) -> Iterator[slice]:

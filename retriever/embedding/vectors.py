@@ -80,4 +80,5 @@ def is_sound(vector: Vectors, dimension: int) -> bool:
     """Whether a vector can be one of an embedder's: its dimension, finite, of unit length."""
     if vector.shape != (dimension,) or not np.isfinite(vector).all():
         return False
-    return abs(float(np.linalg.norm(vector)) - 1.0) < _LENGTH_TOLERANCE
+    length = float(np.linalg.norm(vector.astype(np.float64)))  # float32 overflows
+    return abs(length - 1.0) < _LENGTH_TOLERANCE

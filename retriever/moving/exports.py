@@ -103,8 +103,8 @@ def write_header(state: CollectionState, fingerprint: Fingerprint, canary: Canar
 
 def write_chunk(chunk: ExportedChunk) -> bytes:
     """A line for a chunk."""
-    vector = encode_vector(chunk.vector)
-    return _line({"chunk": chunk.id, "text": chunk.text, "row": chunk.row, "vector": vector})
+    vector, row = encode_vector(chunk.vector), dict(sorted(chunk.row.items()))
+    return _line({"chunk": chunk.id, "text": chunk.text, "row": row, "vector": vector})
 
 
 def write_document(document: ExportedDocument) -> bytes:

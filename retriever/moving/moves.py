@@ -154,6 +154,9 @@ class _Pending:
     documents: list[ExportedDocument] = field(default_factory=list)
 
     def write(self, target: PhysicalCollection) -> None:
+        ids = {one.id for one in self.chunks} | {one.record.source for one in self.documents}
+        if len(ids) < len(self.chunks) + len(self.documents):
+            raise Refusal("what it holds is not unique: a chunk or document comes twice")
         if self.chunks:
             target.put_chunks(
                 [one.id for one in self.chunks],

@@ -18,7 +18,8 @@ from retriever.checking.diagnosis import PARTS, Diagnosis
 from retriever.checking.inspecting import Inspection
 from retriever.checking.isolation import examine_generation
 from retriever.collection.generations import fresh_generation, switch
-from retriever.collection.physical import ChunkPage, PhysicalCollection
+from retriever.collection.pages import ChunkPage
+from retriever.collection.physical import PhysicalCollection
 from retriever.collection.state import CollectionState
 from retriever.collection.store import Store
 from retriever.embedding import cache_file

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from retriever import assembly
-from retriever.canary import CheckedEmbedder, check_canary
+from retriever.canary import checked_embedder
 from retriever.collection.physical import PhysicalCollection
 from retriever.collection.state import CollectionState, differences
 from retriever.collection.store import Store
@@ -126,10 +126,7 @@ class Snapshots:
         built = data.fingerprint.embedding
         embedder = assembly.open_collection_embedder(self._settings, built, follow=follow)
         _refuse_other(name, differences(built, embedder.fingerprint))
-        canary = data.canary
-        if canary is None:
-            return embedder
-        return CheckedEmbedder(embedder, lambda one: check_canary(one, canary, collection=name))
+        return checked_embedder(embedder, data)
 
 
 def _any_vector(dimension: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
