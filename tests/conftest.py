@@ -6,7 +6,12 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from damaged_collections import examine_in_process, write_corpus, write_small_indexes
+from damaged_collections import (
+    examine_in_process,
+    hashing_settings,
+    write_corpus,
+    write_small_indexes,
+)
 
 from retriever.ingestion import ingest
 from retriever.settings import Settings
@@ -63,7 +68,7 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pristine")
     with pytest.MonkeyPatch.context() as monkeypatch:
         write_small_indexes(monkeypatch)
-        ingest(write_corpus(folder / "corpus"), _hashing(folder / "state"))
+        ingest(write_corpus(folder / "corpus"), hashing_settings(folder / "state"))
     return folder
 
 
@@ -73,15 +78,4 @@ def whole(pristine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Se
     shutil.copytree(pristine / "state", tmp_path / "state")
     write_small_indexes(monkeypatch)
     examine_in_process(monkeypatch)
-    return _hashing(tmp_path / "state")
-
-
-def _hashing(state_folder: Path) -> Settings:
-    return Settings.load(
-        **{
-            "storage.path": state_folder,
-            "embedding.backend": "retriever.testing:HashingEmbedder",
-            "embedding.model": "hashing",
-            "chunking.tokens": 64,
-        }
-    )
+    return hashing_settings(tmp_path / "state")

@@ -44,6 +44,18 @@ def write_corpus(folder: Path) -> Path:
     return folder
 
 
+def hashing_settings(state_folder: Path) -> Settings:
+    """Settings of a collection in a folder, whose embedder needs no model."""
+    return Settings.load(
+        **{
+            "storage.path": state_folder,
+            "embedding.backend": "retriever.testing:HashingEmbedder",
+            "embedding.model": "hashing",
+            "chunking.tokens": 64,
+        }
+    )
+
+
 def write_small_indexes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let Chroma write its index files every few rows; by itself it does so every 1,000."""
     hnsw = store._INDEX["hnsw"]

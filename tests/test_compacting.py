@@ -47,8 +47,8 @@ def test_what_deleted_rows_held_is_given_back(
     settings: Settings, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     examine_in_process(monkeypatch)
-    for number in range(100):
-        text = f"# Text {number}\n\n" + f"Something rather long about {number}. " * 60
+    for number in range(40):
+        text = f"# Text {number}\n\n" + f"Something rather long about {number}. " * 30
         (corpus / f"{number}.md").write_text(text, encoding="utf-8")
     ingest(corpus, settings)
     for path in corpus.glob("[0-9]*.md"):
@@ -80,6 +80,7 @@ def test_a_reader_goes_on_and_what_it_reads_is_not_rewritten(whole: Settings) ->
     assert compact(whole).note == ""
 
 
+@pytest.mark.slow
 def test_the_way_back_to_an_earlier_model_stays(whole: Settings) -> None:
     from dataclasses import replace
 
@@ -152,6 +153,7 @@ def test_a_drop_that_failed_leaves_what_the_next_compaction_sweeps(
     assert other.exists()
 
 
+@pytest.mark.slow
 def test_memory_is_compacted_too(
     make_settings: Any, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -82,6 +82,7 @@ def test_a_removed_index_is_rebuilt_from_the_cache(whole: Settings) -> None:
     expect_healed(whole, before, report)
 
 
+@pytest.mark.slow
 def test_without_a_cache_the_stored_text_is_embedded_again(whole: Settings) -> None:
     before = contents(whole)
     shutil.rmtree(index_folder(whole))
@@ -90,6 +91,7 @@ def test_without_a_cache_the_stored_text_is_embedded_again(whole: Settings) -> N
     expect_healed(whole, before, report)
 
 
+@pytest.mark.slow
 def test_the_index_of_the_documents_is_rebuilt_too(whole: Settings) -> None:
     before = contents(whole)
     shutil.rmtree(index_folder(whole, documents=True))
@@ -164,6 +166,7 @@ def test_missing_documents_are_rebuilt_and_no_text_is_embedded_again(whole: Sett
     assert same(contents(whole), before)
 
 
+@pytest.mark.slow
 def test_a_document_whose_file_is_gone_goes_with_the_next_run(
     settings: Settings, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,6 +204,7 @@ def test_a_shifted_span_is_put_right_by_the_next_run(whole: Settings) -> None:
     assert same(contents(whole), before)
 
 
+@pytest.mark.slow
 def test_an_altered_text_without_a_vector_that_is_too_long_is_kept(whole: Settings) -> None:
     (one, *_) = ids_of(whole, PUMP)
     vector = contents(whole)[1][one]
@@ -215,6 +219,7 @@ def test_an_altered_text_without_a_vector_that_is_too_long_is_kept(whole: Settin
     assert check(whole).findings == ()
 
 
+@pytest.mark.slow
 def test_wrong_vectors_are_made_again(whole: Settings) -> None:
     before = contents(whole)
     (one, two, *_) = ids_of(whole, PUMP)
@@ -226,6 +231,7 @@ def test_wrong_vectors_are_made_again(whole: Settings) -> None:
     expect_healed(whole, before, report)
 
 
+@pytest.mark.slow
 def test_a_stale_second_client_costs_no_vector(whole: Settings) -> None:
     """A opens, B adds, A adds: the index that A writes lacks what B added."""
     with assembly.open_store(whole) as first, assembly.open_store(whole) as second:
@@ -289,6 +295,7 @@ def test_a_scribbled_cache_is_set_aside(whole: Settings, part: slice) -> None:
     expect_healed(whole, before, report)
 
 
+@pytest.mark.slow
 def test_a_scribbled_cache_does_not_spoil_what_is_rebuilt(whole: Settings) -> None:
     before = contents(whole)
     shutil.rmtree(index_folder(whole))
@@ -352,7 +359,10 @@ class OtherEmbedder(HashingEmbedder):
 
 @pytest.mark.parametrize(
     ("embedder", "error"),
-    [("UnreachableEmbedder", EmbeddingUnavailable), ("OtherEmbedder", FingerprintMismatch)],
+    [
+        ("UnreachableEmbedder", EmbeddingUnavailable),
+        pytest.param("OtherEmbedder", FingerprintMismatch, marks=pytest.mark.slow),
+    ],
 )
 def test_what_cannot_be_made_again_is_not_given_up(
     whole: Settings, embedder: str, error: type[Exception]
@@ -371,6 +381,7 @@ def test_what_cannot_be_made_again_is_not_given_up(
     expect_healed(whole, before, repair(whole))
 
 
+@pytest.mark.slow
 def test_readers_go_on_while_their_collection_is_rebuilt(whole: Settings) -> None:
     with Retriever.open(whole) as retriever:
         asked: Callable[[], list[str]] = lambda: [  # noqa: E731
