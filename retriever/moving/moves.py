@@ -64,7 +64,7 @@ def export(settings: Settings | None, file: str | Path, *, overwrite: bool = Fal
     path = Path(file)
     if path.exists() and not overwrite:
         raise CollectionError(
-            f"{path} is there already. Name another file, or ask to overwrite it."
+            f"{path} is there already. Name another file, or overwrite it (--overwrite)."
         )
     with _replacing(path) as stream, observe(settings) as (store, state):
         _refuse_damaged(store, state)
