@@ -203,7 +203,8 @@ def _notes(diagnosis: Diagnosis) -> Iterator[str]:
     if diagnosis.unfound and not diagnosis.search_fails:
         yield (
             f"The search is approximate: {diagnosis.unfound} of {diagnosis.probed} chunks that "
-            "were searched for by their own vector were not found."
+            "were searched for by their own vector were not found. A new index may find more: "
+            "retriever compact makes one."
         )
 
 
