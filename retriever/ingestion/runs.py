@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from retriever import assembly
-from retriever.collection.physical import PhysicalCollection
 from retriever.collection.store import Store
 from retriever.embedding.catalogue import find_row
 from retriever.errors import CollectionNotFound, DeletionRefused
@@ -163,12 +162,12 @@ def _apply(found: Survey, store: Store, line: Line, settings: Settings) -> Inges
         outcome = application.apply(found.plan, state, unfinished=found.unfinished)
     elif found.plan.touched:
         data.touch_documents(found.plan.touched)
-    return _report(found, outcome, data, settings.collection)
+    else:  # asking Chroma would load the index
+        return _report(found, outcome, settings.collection, total=found.chunk_count)
+    return _report(found, outcome, settings.collection, total=data.chunk_count())
 
 
-def _report(
-    found: Survey, outcome: Outcome, data: PhysicalCollection, collection: str
-) -> IngestReport:
+def _report(found: Survey, outcome: Outcome, collection: str, *, total: int) -> IngestReport:
     plan, totals = found.plan, outcome.totals
     unread = {one.source for one in outcome.skipped}
     return IngestReport(
@@ -182,7 +181,7 @@ def _report(
             embedded=totals.embedded,
             reused=totals.reused,
             deleted=totals.deleted,
-            total=data.chunk_count(),
+            total=total,
         ),
         tokens=totals.tokens,
         tokens_cut=totals.tokens_cut,

@@ -44,6 +44,8 @@ class Survey:
     """Sources that an interrupted run left half written, and whether each has a record."""
     document_count: int
     """Documents that the collection holds."""
+    chunk_count: int
+    """Their chunks."""
     replaces: CollectionState | None = None
     """An empty collection that was built differently and has to make way."""
 
@@ -91,6 +93,7 @@ def survey(
         plan=plan,
         unfinished=unfinished,
         document_count=sum(record.status == "complete" for record in manifest.values()),
+        chunk_count=sum(record.chunk_count for record in manifest.values()),
         replaces=found if state is None else None,
     )
 
