@@ -29,6 +29,10 @@ indexes = connection.execute(
 )
 print(json.dumps(indexes.fetchall()))
 """
+_FORGET_DELETED_WORDS = (
+    "INSERT INTO embedding_fulltext_search(embedding_fulltext_search) VALUES ('optimize')"
+)
+"""Chroma indexes every text for its `$contains`; words of deleted rows stay until this is run."""
 _INDEX = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?:\.damaged-[0-9]+)?")
 _INDEX_FILES = frozenset(
     {"header.bin", "data_level0.bin", "length.bin", "link_lists.bin", "index_metadata.pickle"}
@@ -78,6 +82,8 @@ def vacuum(state_folder: Path) -> None:
     try:
         with contextlib.closing(sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S)) as connection:
             connection.isolation_level = None  # VACUUM runs in no transaction
+            with contextlib.suppress(sqlite3.OperationalError):  # an SQLite without FTS5
+                connection.execute(_FORGET_DELETED_WORDS)
             connection.execute("VACUUM")
     except sqlite3.Error as error:
         raise CollectionError(f"{path} cannot be rewritten: {error}.") from error
