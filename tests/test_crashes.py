@@ -26,7 +26,7 @@ pytestmark = [
     pytest.mark.timeout(0),
 ]
 
-KILLS = int(os.environ.get("CRASH_KILLS", "36"))
+KILLS = int(os.environ.get("CRASH_KILLS", "40"))
 SEED = int(os.environ.get("CRASH_SEED", "0")) or random.SystemRandom().randrange(1, 10**9)
 SECOND_KILLS = 0.25
 """The share of trials whose completing run is killed, too."""
@@ -151,10 +151,10 @@ def random_kill(bench: Bench, scenario: Scenario, dice: random.Random) -> Kill:
 
 
 def kills(bench: Bench, dice: random.Random) -> Iterator[tuple[Scenario, Kill]]:
-    """As many as are asked for: two of three at named steps, as long as there are any."""
+    """As many as are asked for: three of four at named steps, each step once before any twice."""
     named = iter(named_kills(bench, dice))
     for number in range(KILLS):
-        chosen = next(named, None) if number % 3 < 2 else None
+        chosen = next(named, None) if number % 4 < 3 else None
         scenario = dice.choice(SCENARIOS)
         yield chosen or (scenario, random_kill(bench, scenario, dice))
 
