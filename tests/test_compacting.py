@@ -139,6 +139,16 @@ def test_beside_a_writer_nothing_is_compacted(whole: Settings) -> None:
         compact(whole)
 
 
+def test_what_a_killed_compaction_left_behind_is_gone_after_the_next(whole: Settings) -> None:
+    with assembly.open_writing_store(whole) as store:
+        state = store.state("docs")
+        store.add_generation(state, store.physical(state.live).fingerprint)
+    compact(whole)
+    with assembly.open_store(whole) as store:
+        assert len(store.generations(store.state("docs"))) == 1
+    assert check(whole).findings == ()
+
+
 def test_a_drop_that_failed_leaves_what_the_next_compaction_sweeps(
     whole: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
