@@ -15,7 +15,6 @@ from retriever.collection.locking import sole_use, writer_lock
 from retriever.collection.store import Store
 from retriever.errors import CollectionDamaged, CollectionError, CollectionLocked
 from retriever.repairing.recovering import open_sound_store
-from retriever.repairing.recovering import open_sound_store
 from retriever.settings import Settings
 
 
