@@ -20,6 +20,7 @@ class CheckReport:
     collection: str
     revision: int
     documents: int
+    """Documents that it remembers, skipped ones included."""
     chunks: int
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
