@@ -77,7 +77,7 @@ class LocalEmbedder:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Exact counts, chunk prefix and special tokens included."""
         prefix = self.fingerprint.chunk_prefix
-        return [len(ids) for ids in self._tokenizer.ids([prefix + text for text in texts])]
+        return self._tokenizer.counts([prefix + text for text in texts] if prefix else texts)
 
     def embed_chunks(self, texts: Sequence[str]) -> Vectors:
         """Embed texts as chunks: float32, shape (len(texts), dimension), unit length.

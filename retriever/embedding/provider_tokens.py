@@ -48,7 +48,7 @@ def open_counter(options: EmbedderOptions, *, reads_cl100k: bool) -> tuple[Count
     file = options.path / "tokenizer.json" if options.path else None
     if file is not None and file.is_file():
         tokenizer = FastTokenizer(file, lower_case=False)
-        return lambda texts: [len(ids) for ids in tokenizer.ids(texts)], True
+        return tokenizer.counts, True
     if not reads_cl100k:
         return lambda texts: [bytes_bound(text) for text in texts], False
     encoding = find_tiktoken()

@@ -4,12 +4,18 @@
 loaded. Models without that file are counted by the tokenizer that transformers makes for them.
 """
 
-from collections.abc import Sequence
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from retriever.errors import SettingsError
 
+MOST_WORDS = 200_000
+LONGEST_WORD = 64
+"""Characters of a word whose count is kept: longer ones seldom come twice."""
+_BLANKS = re.compile(r"[ \t\n\r]+")
 PROBE_BATCH = 512
 """Texts tokenized at a time: the token objects of more would only take memory."""
 
@@ -19,6 +25,10 @@ class Tokenizer(Protocol):
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """The token ids of each text."""
+        ...
+
+    def counts(self, texts: Sequence[str]) -> list[int]:
+        """How many token ids each text has: cheaper than the ids themselves."""
         ...
 
     def ends(self, text: str) -> list[int]:
@@ -47,26 +57,88 @@ class FastTokenizer:
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._lower_case = lower_case
+        adds_up = not lower_case and _parts_at_blanks(self._tokenizer.to_str())
+        self._words = WordCounts(self._counted) if adds_up else None
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """The token ids of each text, special tokens included."""
-        ready = [self._ready(text) for text in texts]
-        found: list[list[int]] = []
-        for start in range(0, len(ready), PROBE_BATCH):
-            encodings = self._tokenizer.encode_batch_fast(ready[start : start + PROBE_BATCH])
-            found.extend(encoding.ids for encoding in encodings)
-        return found
+        return [encoding.ids for encoding in self._encoded(texts)]
+
+    def counts(self, texts: Sequence[str]) -> list[int]:
+        """How many token ids each text has, special tokens included."""
+        if self._words is None:
+            return self._counted(texts)
+        return self._words.counts(texts)
+
+    def _counted(self, texts: Sequence[str]) -> list[int]:
+        return [len(encoding) for encoding in self._encoded(texts)]
 
     def ends(self, text: str) -> list[int]:
         """Where each token of the text ends, special tokens left out."""
         encoding = self._tokenizer.encode(self._ready(text), add_special_tokens=False)
         return [end for _, end in encoding.offsets]
 
+    def _encoded(self, texts: Sequence[str]) -> Iterator[Any]:
+        for start in range(0, len(texts), PROBE_BATCH):
+            ready = [self._ready(text) for text in texts[start : start + PROBE_BATCH]]
+            yield from self._tokenizer.encode_batch_fast(ready)
+
     def _ready(self, text: str) -> str:
         whole = well_formed(text)
         lower = whole.lower() if self._lower_case else whole
         # Lower-casing may change a text's length, and ends are counted in the text as given.
         return lower if len(lower) == len(whole) else whole
+
+
+class WordCounts:
+    """Counts texts by their words, each of which is tokenized once.
+
+    Exact where a tokenizer parts text at every blank before it does anything else, as BERT's
+    does: then the count of a text is the sum of its words' counts. Threads may share it.
+    """
+
+    def __init__(self, count: Callable[[Sequence[str]], list[int]]) -> None:
+        """Count by `count`, which knows the tokens of each text, special ones included."""
+        self._count = count
+        self._special = count([""])[0]
+        self._known: dict[str, int] = {}
+
+    def counts(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens each text has, special tokens included."""
+        words_of = [_BLANKS.split(text) for text in texts]
+        known = self._known
+        try:
+            sums = [sum(map(known.__getitem__, words)) for words in words_of]
+        except KeyError:
+            costs = self._learn(set().union(*words_of))
+            sums = [sum(map(costs.__getitem__, words)) for words in words_of]
+        return [self._special + total for total in sums]
+
+    def _learn(self, words: set[str]) -> Mapping[str, int]:
+        """The counts of these words; those that may come again are kept."""
+        if len(self._known) > MOST_WORDS:
+            self._known = {}
+        known = self._known
+        costs = {word: known[word] for word in words if word in known}
+        unknown = list(words.difference(costs))
+        for word, count in zip(unknown, self._count(unknown), strict=True):
+            costs[word] = count - self._special
+            if len(word) <= LONGEST_WORD:
+                known[word] = costs[word]
+        return costs
+
+
+def _parts_at_blanks(definition: str) -> bool:
+    """Whether a tokenizer, by its own definition, is BERT's: words first, then word pieces."""
+    parts = json.loads(definition)
+    kinds = [(parts.get(name) or {}).get("type") for name in ("normalizer", "pre_tokenizer")]
+    model = parts.get("model") or {}
+    blank_tokens = any(_BLANKS.search(token["content"]) for token in parts.get("added_tokens", ()))
+    return (
+        kinds == ["BertNormalizer", "BertPreTokenizer"]
+        and model.get("type") == "WordPiece"
+        and not blank_tokens
+    )
 
 
 class SlowTokenizer:
@@ -99,6 +171,10 @@ class SlowTokenizer:
             "input_ids"
         ]
         return found
+
+    def counts(self, texts: Sequence[str]) -> list[int]:
+        """How many token ids each text has, special tokens included."""
+        return [len(ids) for ids in self.ids(texts)]
 
     def ends(self, text: str) -> list[int]:
         """An end for each character: this tokenizer does not say where its tokens end."""
