@@ -18,8 +18,9 @@ from retriever.settings import Settings
 
 pytestmark = pytest.mark.slow
 
-DOCUMENTS = 400
-COMMITS = 10
+DOCUMENTS = int(os.environ.get("READERS_DOCUMENTS", "400"))
+COMMITS = int(os.environ.get("READERS_COMMITS", "10"))
+"""By hand, 2,000 documents in 50 commits."""
 READERS = 3
 
 _READER = """
