@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from retriever import assembly
 from retriever.checking.isolation import examine_generation
 from retriever.checking.observing import observe
 from retriever.collection.generations import fresh_generation, switch
@@ -23,6 +22,7 @@ from retriever.errors import CollectionDamaged, CollectionError
 from retriever.moving import exports
 from retriever.moving.believing import Refusal
 from retriever.moving.exports import End, ExportedChunk, ExportedDocument
+from retriever.repairing.recovering import open_sound_store
 from retriever.settings import Settings
 
 _GZIP = b"\x1f\x8b"
@@ -90,7 +90,7 @@ def import_(settings: Settings | None, file: str | Path) -> MoveReport:
     started_s = time.monotonic()
     settings = settings or Settings.load()
     path = Path(file)
-    with _lines(path) as lines, assembly.open_writing_store(settings) as store:
+    with _lines(path) as lines, open_sound_store(settings) as store:
         header = exports.read_header(next(lines, b""))
         known = store.find(settings.collection)
         if known is not None:

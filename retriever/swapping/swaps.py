@@ -140,7 +140,7 @@ def rollback(settings: Settings) -> CollectionState:
     Raises:
         CollectionError: there is none.
     """
-    with assembly.open_writing_store(settings) as store:
+    with open_sound_store(settings) as store:
         state = store.state(settings.collection)
         if state.previous is None:
             raise CollectionError(
@@ -151,7 +151,7 @@ def rollback(settings: Settings) -> CollectionState:
 
 def prune(settings: Settings) -> list[str]:
     """Delete every generation that is not live: their names. There is no way back after it."""
-    with assembly.open_writing_store(settings) as store:
+    with open_sound_store(settings) as store:
         state = store.state(settings.collection)
         gone = [name for name in store.generations(state) if name != state.live]
         store.save(replace(state, previous=None))
