@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -30,7 +31,7 @@ from retriever.settings import Settings
 
 settings, log, stop = Settings.load(**json.loads(sys.argv[1])), sys.argv[2], sys.argv[3]
 retriever = Retriever.open(settings)
-queries = 0
+queries, missed = 0, 0
 
 
 def committed():
@@ -44,15 +45,20 @@ with open(log, "w", encoding="utf-8") as file:
         word = present[queries % len(present)]
         found = retriever.retrieve(f"red{word} green{word} blue{word}", top_k=3)
         if not found[0].text.endswith(f"blue{word}.") and word in committed()[0]:
-            print("stale", word, found[0].text, file=file, flush=True)
-        if not found[0].source.endswith(f"/{found[0].text[3:].split()[0]}.md"):
+            # The index is approximate: what a fresh one misses too is no stale answer.
+            with Retriever.open(settings) as fresh:
+                again = fresh.retrieve(f"red{word} green{word} blue{word}", top_k=3)
+            if again[0].text.endswith(f"blue{word}."):
+                print("stale", word, found[0].text, file=file, flush=True)
+            missed += 1
+        if not found[0].source.endswith(f"/{found[0].text.split('blue')[1].rstrip('.')}.md"):
             print("wrong source", found[0].text, found[0].source, file=file, flush=True)
         for lost in gone:
             found = retriever.retrieve(f"red{lost} green{lost} blue{lost}", top_k=1)
             if found[0].source.endswith(f"/{lost}.md"):
                 print("deleted", lost, file=file, flush=True)
         queries += 1
-    print("queries", queries, file=file, flush=True)
+    print("queries", queries, missed, file=file, flush=True)
 """
 
 
@@ -137,7 +143,9 @@ def test_readers_see_every_commit_and_no_error_while_one_process_writes(
     for log in logs:
         *complaints, last = log.splitlines()
         assert complaints == []
-        assert int(last.split()[1]) > 5
+        _, queries, missed = last.split()
+        assert int(queries) > 5
+        assert int(missed) <= 0.05 * int(queries) + 1
 
 
 def _change(corpus: Path, present: list[str], commit: int) -> tuple[list[str], list[str]]:
@@ -146,9 +154,11 @@ def _change(corpus: Path, present: list[str], commit: int) -> tuple[list[str], l
     `present` loses the removed names: nothing may be expected of them until the commit.
     """
     size = DOCUMENTS // COMMITS
+    draw = random.Random(commit)
     added = [f"w{number}x" for number in range(commit * size, (commit + 1) * size)]
     for word in added:
-        text = f"red{word} green{word} blue{word}.\n"
+        shared = " ".join(f"shared{draw.randrange(30)}" for _ in range(4))
+        text = f"{shared} red{word} green{word} blue{word}.\n"
         (corpus / f"{word}.md").write_text(text, encoding="utf-8")
     gone = present[:2]
     for word in gone:
