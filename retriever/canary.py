@@ -18,8 +18,15 @@ from retriever import assembly
 from retriever.collection.physical import PhysicalCollection
 from retriever.collection.state import Canary
 from retriever.embedding.cache import CachingEmbedder, VectorCache
-from retriever.errors import FingerprintMismatch
-from retriever.protocols import BatchQueryEmbedder, Embedder, Vectors
+from retriever.errors import EmbeddingRejected, FingerprintMismatch
+from retriever.protocols import (
+    BatchQueryEmbedder,
+    Embedder,
+    Side,
+    TokenEmbedder,
+    TokenVectors,
+    Vectors,
+)
 from retriever.records import EmbeddingFingerprint
 
 TEXT = "A canary sings in the mine: 42 litres of air, naïve café, 日本語, print('hello')."
@@ -122,6 +129,20 @@ class CheckedEmbedder:
         if isinstance(ready, BatchQueryEmbedder):
             return ready.embed_queries(texts)
         return np.stack([ready.embed_query(text) for text in texts])
+
+    def embed_tokens(self, texts: Sequence[str], *, side: Side) -> list[TokenVectors]:
+        """The vector of each token, where the embedder can; `protocols.TokenEmbedder` says more.
+
+        Raises:
+            EmbeddingRejected: the embedder gives no such vectors.
+        """
+        ready = self._ready()
+        if not isinstance(ready, TokenEmbedder):
+            raise EmbeddingRejected(
+                f"{self.fingerprint.model} gives no vectors of single tokens. A local transformer "
+                "does, such as sentence-transformers/all-MiniLM-L6-v2."
+            )
+        return ready.embed_tokens(texts, side=side)
 
     def _ready(self) -> Embedder:
         with self._lock:

@@ -1,7 +1,8 @@
 """The sockets: anything with these methods fits, nothing has to inherit."""
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,18 @@ from numpy.typing import NDArray
 from retriever.records import EmbeddingFingerprint
 
 Vectors = NDArray[np.float32]
+Side = Literal["query", "chunk"]
+"""As what a text is embedded: models may read the two differently."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenVectors:
+    """A text's tokens as a model reads them in their sentence."""
+
+    matrix: Vectors
+    """Last hidden states: float32, shape (tokens, width), of any length."""
+    spans: tuple[tuple[int, int], ...]
+    """Where each token stands in the text: characters, end exclusive."""
 
 
 class Embedder(Protocol):
@@ -56,4 +69,20 @@ class BatchQueryEmbedder(Protocol):
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
         """Embed queries: shape (len(texts), dimension); row i equals `embed_query(texts[i])`."""
+        ...
+
+
+@runtime_checkable
+class TokenEmbedder(Protocol):
+    """An embedder that can also give a vector for each token."""
+
+    def embed_tokens(self, texts: Sequence[str], *, side: Side) -> list[TokenVectors]:
+        """The tokens of each text, in order; those of the prefix and special ones left out.
+
+        Prefix and special tokens are read with the text. An array of 256 tokens takes about
+        0.4 MB at 384 dimensions: the caller bounds how many texts are asked for at once.
+
+        Raises:
+            EmbeddingRejected: a text is longer than the window, or the model has no such vectors.
+        """
         ...

@@ -7,7 +7,7 @@ equal texts once, the order, and long queries are here.
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,8 @@ from retriever.embedding.model_files import LocalModel
 from retriever.embedding.tokenizing import Tokenizer, split_to_fit, well_formed
 from retriever.embedding.vectors import checked, mean_vector, no_vectors
 from retriever.errors import EmbeddingRejected
-from retriever.protocols import Vectors
+from retriever.protocols import Side, TokenVectors, Vectors
 from retriever.records import EmbeddingFingerprint
-
-Side = Literal["query", "chunk"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +40,14 @@ class Runner(Protocol):
         ...
 
 
+class TokenStates(Protocol):
+    """Runs a model without its pooling."""
+
+    def run(self, ids: Sequence[list[int]]) -> list[Vectors]:
+        """The last hidden states of token ids: float32, (tokens, width) for each text."""
+        ...
+
+
 class LocalEmbedder:
     """Embeds with a model on this machine; threads may share it.
 
@@ -56,13 +62,16 @@ class LocalEmbedder:
         load: Callable[[], Runner],
         *,
         batch_tokens: int,
+        load_tokens: Callable[[], TokenStates],
     ) -> None:
-        """Keep the way to load the model; `batch_tokens` bounds a batch, padding included."""
+        """Keep the ways to load the model; `batch_tokens` bounds a batch, padding included."""
         self._model = model
         self._tokenizer = tokenizer
         self._load = load
         self._batch_tokens = batch_tokens
         self._runner: Runner | None = None
+        self._load_tokens = load_tokens
+        self._token_runner: TokenStates | None = None
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -104,6 +113,32 @@ class LocalEmbedder:
             start += len(parts)
         return np.stack(rows)
 
+    def embed_tokens(self, texts: Sequence[str], *, side: Side) -> list[TokenVectors]:
+        """The vector of each token in its text; `protocols.TokenEmbedder` says more.
+
+        Raises:
+            EmbeddingRejected: a text is longer than the window, the model has no transformer,
+                or its tokenizer does not say where its tokens stand.
+        """
+        if not texts:
+            return []
+        prefix = self._prefix(side)
+        ready = [well_formed(text) for text in texts]
+        ids = self._tokenizer.ids([prefix + text for text in ready])
+        self._refuse_long(ready, ids)
+        found: dict[int, TokenVectors] = {}
+        with self._lock:
+            runner = self._token_runner = self._token_runner or self._load_tokens()
+            for places in batches([len(each) for each in ids], self._batch_tokens):
+                states = runner.run([ids[place] for place in places])
+                for place, each in zip(places, states, strict=True):
+                    spans = self._tokenizer.spans(prefix + ready[place])
+                    found[place] = within(each, spans, len(prefix))
+        return [found[place] for place in range(len(ready))]
+
+    def _prefix(self, side: Side) -> str:
+        return self.fingerprint.query_prefix if side == "query" else self.fingerprint.chunk_prefix
+
     def _windows(self, text: str) -> list[str]:
         prefix, window = self.fingerprint.query_prefix, self.fingerprint.window_tokens
         if len(self._tokenizer.ids([prefix + text])[0]) <= window:
@@ -113,7 +148,7 @@ class LocalEmbedder:
     def _embed(self, texts: Sequence[str], side: Side) -> Vectors:
         if not texts:
             return no_vectors(self.fingerprint.dimension)
-        prefix = self.fingerprint.query_prefix if side == "query" else self.fingerprint.chunk_prefix
+        prefix = self._prefix(side)
         unique = list(dict.fromkeys(well_formed(text) for text in texts))
         ids = self._tokenizer.ids([prefix + text for text in unique])
         self._refuse_long(unique, ids)
@@ -179,3 +214,10 @@ def padded(
         tokens[row, : len(each)] = each
         mask[row, : len(each)] = 1
     return tokens, mask
+
+
+def within(states: Vectors, spans: Sequence[tuple[int, int]], start: int) -> TokenVectors:
+    """The tokens that stand behind `start`, their spans counted from there."""
+    kept = [place for place, (_, end) in enumerate(spans) if end > max(start, spans[place][0])]
+    moved = tuple((max(spans[place][0] - start, 0), spans[place][1] - start) for place in kept)
+    return TokenVectors(states[kept], moved)

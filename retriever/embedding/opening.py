@@ -2,11 +2,16 @@
 
 import importlib
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from retriever.embedding.catalogue import find_row
 from retriever.embedding.options import EmbedderOptions
 from retriever.errors import EmbeddingRejected, SettingsError
 from retriever.protocols import Embedder
+
+if TYPE_CHECKING:
+    from retriever.embedding.local import TokenStates
+    from retriever.embedding.model_files import LocalModel
 
 BACKENDS = ("auto", "sentence-transformers", "transformers", "openai", "cohere")
 MEMBERS = ("fingerprint", "count_tokens", "embed_chunks", "embed_query")
@@ -60,7 +65,14 @@ def _open_local(options: EmbedderOptions) -> Embedder:
         tokenizer,
         lambda: load_runner(options, model, tokenizer),
         batch_tokens=options.batch_tokens,
+        load_tokens=lambda: _load_tokens(options, model),
     )
+
+
+def _load_tokens(options: EmbedderOptions, model: "LocalModel") -> "TokenStates":
+    from retriever.embedding.token_vectors import TokenRunner
+
+    return TokenRunner(options, model)
 
 
 def _open_custom(options: EmbedderOptions) -> Embedder:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from retriever.errors import SettingsError
+from retriever.errors import EmbeddingRejected, SettingsError
 
 MOST_WORDS = 200_000
 LONGEST_WORD = 64
@@ -33,6 +33,14 @@ class Tokenizer(Protocol):
 
     def ends(self, text: str) -> list[int]:
         """For each token of the text, special ones left out, where it ends in the text."""
+        ...
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """For each token id of the text, where it stands in it; (n, n) for special tokens.
+
+        Raises:
+            EmbeddingRejected: the tokenizer does not know.
+        """
         ...
 
 
@@ -77,6 +85,10 @@ class FastTokenizer:
         """Where each token of the text ends, special tokens left out."""
         encoding = self._tokenizer.encode(self._ready(text), add_special_tokens=False)
         return [end for _, end in encoding.offsets]
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Where each token stands in the text, special tokens included."""
+        return list(self._tokenizer.encode(self._ready(text)).offsets)
 
     def _encoded(self, texts: Sequence[str]) -> Iterator[Any]:
         for start in range(0, len(texts), PROBE_BATCH):
@@ -179,6 +191,13 @@ class SlowTokenizer:
     def ends(self, text: str) -> list[int]:
         """An end for each character: this tokenizer does not say where its tokens end."""
         return list(range(1, len(text) + 1))
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Refused: this tokenizer does not say where its tokens stand."""
+        raise EmbeddingRejected(
+            "This model's tokenizer does not say where its tokens stand in a text. A "
+            "tokenizer.json beside the weights is what is needed."
+        )
 
 
 def open_tokenizer(folder: Path, *, lower_case: bool) -> Tokenizer:

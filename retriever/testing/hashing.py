@@ -10,7 +10,7 @@ import numpy as np
 from retriever.embedding.options import EmbedderOptions
 from retriever.embedding.vectors import mean_vector, no_vectors, normalise
 from retriever.errors import EmbeddingRejected
-from retriever.protocols import Vectors
+from retriever.protocols import Side, TokenVectors, Vectors
 from retriever.records import EmbeddingFingerprint
 
 TOKEN = re.compile(r"\w+|[^\w\s]")
@@ -82,6 +82,19 @@ class HashingEmbedder:
         if not texts:
             return no_vectors(self._fingerprint.dimension)
         return np.stack([self.embed_query(text) for text in texts])
+
+    def embed_tokens(self, texts: Sequence[str], *, side: Side) -> list[TokenVectors]:
+        """The words and marks of each text: one-hot rows, equal for equal words on either side."""
+        found = [list(TOKEN.finditer(text)) for text in texts]
+        return [
+            TokenVectors(
+                np.stack([self._vector(one.group()) for one in each])
+                if each
+                else no_vectors(self._fingerprint.dimension),
+                tuple(one.span() for one in each),
+            )
+            for each in found
+        ]
 
     def _vector(self, text: str) -> Vectors:
         vector = np.zeros(self._fingerprint.dimension, dtype=np.float64)
