@@ -1,0 +1,81 @@
+"""What answers a query: candidates, passages, and the context that quotes them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from retriever.records.documents import Metadata
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A chunk scored by one ranker; rank 1 is best."""
+
+    chunk_id: str
+    ranker: str
+    score: float
+    """Higher is better; the range is the ranker's."""
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A chunk handed to a caller, scored and ranked."""
+
+    id: str
+    rank: int
+    score: float
+    """Higher is better; 1 is the best possible."""
+    text: str
+    source: str
+    start: int
+    end: int
+    page: int | None = None
+    line_start: int = 1
+    line_end: int = 1
+    title: str = ""
+    heading_path: tuple[str, ...] = ()
+    metadata: Metadata = field(default_factory=dict)
+    candidates: tuple[Candidate, ...] = ()
+    """The place that each ranker gave it."""
+
+    @property
+    def citation(self) -> str:
+        """Source and place, for a footnote: `docs/a.pdf, p. 3` or `docs/a.md:10-14`."""
+        if self.page is not None:
+            return f"{self.source}, p. {self.page}"
+        return f"{self.source}:{self.line_start}-{self.line_end}"
+
+    def __str__(self) -> str:
+        """Rank, score, citation and headings on one line, the text below it."""
+        headings = f" | {' > '.join(self.heading_path)}" if self.heading_path else ""
+        return f"[{self.rank}] {self.score:.3f} {self.citation}{headings}\n{self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """What a number in a context stands for."""
+
+    number: int
+    source: str
+    start: int
+    end: int
+    page: int | None
+    line_start: int
+    line_end: int
+    chunk_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The text that a prompt quotes, and what each number in it stands for."""
+
+    text: str
+    token_count: int
+    """Tokens of `text`, as the counter that was given counts them."""
+    citations: Mapping[int, Citation]
+    left_out: tuple[Passage, ...] = ()
+    """Passages that did not fit into the budget, best first."""
+
+    def __str__(self) -> str:
+        """The text."""
+        return self.text
