@@ -78,7 +78,8 @@ def open_chunker(settings: Settings, embedder: Embedder) -> Chunker:
 def embedder_options(settings: Settings) -> EmbedderOptions:
     """How the settings say that text becomes vectors; keys resolved."""
     fields = values(settings.embedding)
-    fields.pop("cache")
+    for name in ("cache", "cache_path"):
+        fields.pop(name)
     options = EmbedderOptions(**fields, cache_dir=user_cache_folder())
     row = find_row(options.model)
     backend = row.backend if options.backend == "auto" and row is not None else options.backend
@@ -122,10 +123,19 @@ def open_collection_embedder(
 
 
 def open_cache(settings: Settings) -> VectorCache | None:
-    """The vector cache of the state folder, or None where the settings turn it off."""
-    if not settings.embedding.cache or settings.storage.mode == "memory":
+    """The vector cache, or None where the settings turn it off.
+
+    Collections in memory have one only where the settings name a folder for it.
+    """
+    in_memory = settings.storage.mode == "memory" and settings.embedding.cache_path is None
+    if in_memory or not settings.embedding.cache:
         return None
-    return VectorCache(settings.storage.path)
+    return VectorCache(cache_folder(settings))
+
+
+def cache_folder(settings: Settings) -> Path:
+    """Where the vector cache is."""
+    return settings.embedding.cache_path or settings.storage.path
 
 
 @functools.cache

@@ -117,7 +117,7 @@ def inspect(
 def _cache_fault(settings: Settings) -> str:
     if not settings.embedding.cache or settings.storage.mode == "memory":
         return ""
-    return cache_file.find_fault(settings.storage.path)
+    return cache_file.find_fault(assembly.cache_folder(settings))
 
 
 def strays(store: Store, state: CollectionState) -> tuple[list[str], list[str]]:

@@ -82,12 +82,13 @@ def cache(
     as_json: AsJson = False,
 ) -> None:
     """Show the vector cache, or prune it. Collections lose nothing by it."""
+    from retriever.assembly import cache_folder
     from retriever.cli.listings import cache_rows, show_cache
     from retriever.embedding.cache import VectorCache
 
     if not prune and (older_than_days is not None or fingerprint is not None):
         raise typer.BadParameter("they need --prune.", param_hint="--older-than-days/--fingerprint")
-    folder = load(config, None).storage.path
+    folder = cache_folder(load(config, None))
     if not folder.is_dir():
         show_json({"deleted": 0, "contents": []}) if as_json else show("The cache is empty.")
         return

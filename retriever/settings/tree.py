@@ -155,6 +155,9 @@ class EmbeddingSettings(Section):
         None, description="Most that one run may spend, in US dollars."
     )
     cache: bool = Field(True, description="Keep vectors, so that no text is embedded twice.")
+    cache_path: LocalPath | None = Field(
+        None, description="Folder of the vector cache; the state folder where unset."
+    )
 
 
 class IngestionSettings(Section):
@@ -176,6 +179,19 @@ class RetrievalSettings(Section):
     min_score: float | None = Field(None, description="Passages that score lower are left out.")
 
 
+class LLMSettings(Section):
+    """A language model of one's own: `retriever questions` lets it draft, nothing else asks it."""
+
+    model: str | None = Field(None, description="Its name; questions come from headings if unset.")
+    base_url: str = Field(
+        "https://api.openai.com/v1", description="A server that speaks OpenAI's protocol."
+    )
+    api_key: SecretStr | None = Field(
+        None, description="The server's key; OPENAI_API_KEY is honoured for OpenAI's own."
+    )
+    timeout_s: Seconds = Field(60.0, description="Time limit of one answer.")
+
+
 class Settings(LayeredSettings):
     """All settings, frozen.
 
@@ -192,6 +208,7 @@ class Settings(LayeredSettings):
     embedding: EmbeddingSettings = EmbeddingSettings()
     ingestion: IngestionSettings = IngestionSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
+    llm: LLMSettings = LLMSettings()
 
     def secret(self, configured: SecretStr | None, *variables: str) -> SecretStr | None:
         """A key from the settings, else from the first of the environment's `variables`."""
