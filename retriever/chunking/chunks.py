@@ -18,6 +18,8 @@ _CHUNKER = "structure-1"
 """Name and version of the algorithm: chunks change only where this does."""
 _LEAST_TEXT_TOKENS = 8
 _ID_CHARACTERS = 32
+_LONGEST_GAP_CHARACTERS = 200
+"""Chunks that stand farther apart are not joined again."""
 
 
 class Chunker:
@@ -113,7 +115,7 @@ def _placed(document: Document, drafts: Iterable[Draft]) -> Iterator[Chunk]:
     pages = sorted(document.pages, key=lambda page: page.start)
     page_starts = [page.start for page in pages]
     occurrences: Counter[str] = Counter()
-    line, counted = 1, 0
+    line, counted, covered = 1, 0, 0
     for ordinal, draft in enumerate(drafts):
         chunk_text = text[draft.start : draft.end]
         line += text.count("\n", counted, draft.start)
@@ -133,8 +135,16 @@ def _placed(document: Document, drafts: Iterable[Draft]) -> Iterator[Chunk]:
             line_end=line + chunk_text.count("\n"),
             embedded_text=draft.embedded_text,
             token_count=draft.token_count,
+            gap=_gap(text[covered : draft.start]) if ordinal else "",
         )
+        covered = draft.end
         occurrences[chunk_text] += 1
+
+
+def _gap(between: str) -> str:
+    """What has to be remembered of the whitespace between two chunks."""
+    is_known = between.count("\n") == len(between)
+    return "" if is_known or len(between) > _LONGEST_GAP_CHARACTERS else between
 
 
 def _chunk_id(source: str, text: str, occurrence: int) -> str:

@@ -28,6 +28,7 @@ CHUNK_KEYS = frozenset(
         "document_hash",
         "embedded_hash",
         "tokens",
+        "gap",
     }
 )
 _TEXT_KEYS = ("source", "document_hash", "embedded_hash", "format")
@@ -80,6 +81,8 @@ def chunk_row(chunk: Chunk, document: Document) -> Row:
     }
     if chunk.page is not None:
         row["page"] = chunk.page
+    if chunk.gap:
+        row["gap"] = chunk.gap
     if chunk.title:
         row["title"] = chunk.title
     if chunk.heading_path:
@@ -181,7 +184,7 @@ def is_chunk_row(row: Mapping[str, Any] | None, text: str | None) -> bool:
         and all(isinstance(row.get(key), str) for key in _TEXT_KEYS)
         and all(isinstance(row.get(key), int) for key in _NUMBER_KEYS)
         and isinstance(row.get("page", 1), int)
-        and all(isinstance(row.get(key, ""), str) for key in ("title", "heading_path"))
+        and all(isinstance(row.get(key, ""), str) for key in ("title", "heading_path", "gap"))
     )
 
 

@@ -119,6 +119,9 @@ class Chunk:
     """What the model reads: title, heading path and text, as the settings say; no prefix."""
     token_count: int
     """Tokens of `embedded_text` as the model counts them, prefix and special tokens included."""
+    gap: str = ""
+    """The whitespace between it and the chunk before it, where it is not line breaks alone: those
+    are known from the lines. Empty where it is long, or there is none."""
 
 
 @dataclass(frozen=True, slots=True)

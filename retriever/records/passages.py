@@ -37,6 +37,8 @@ class Passage:
     metadata: Metadata = field(default_factory=dict)
     candidates: tuple[Candidate, ...] = ()
     """The place that each ranker gave it."""
+    duplicates: "tuple[Passage, ...]" = ()
+    """Passages of the same text, or nearly so, in other places; best first, without duplicates."""
 
     @property
     def citation(self) -> str:

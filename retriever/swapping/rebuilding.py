@@ -137,6 +137,7 @@ def _chunk(one: rows.StoredChunk, stored: Passage, embedded_text: str, token_cou
         line_end=stored.line_end,
         embedded_text=embedded_text,
         token_count=token_count,
+        gap=str(one.row.get("gap", "")),
     )
 
 
