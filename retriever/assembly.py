@@ -19,6 +19,7 @@ from retriever.embedding.catalogue import find_row
 from retriever.embedding.opening import open_embedder
 from retriever.embedding.options import EmbedderOptions
 from retriever.errors import CollectionNotFound, RetrieverError
+from retriever.lexical import LexicalIndex
 from retriever.loading.content import LoadingOptions
 from retriever.loading.loader import DocumentLoader
 from retriever.protocols import Embedder
@@ -120,6 +121,15 @@ def open_collection_embedder(
     unset = {name: value for name, value in remembered.items() if name not in chosen}
     embedding = settings.embedding.model_copy(update=unset)
     return open_embedder(embedder_options(settings.model_copy(update={"embedding": embedding})))
+
+
+def open_lexical(settings: Settings, folder: Path) -> LexicalIndex:
+    """The lexical index in a folder, of the language that the settings name.
+
+    Raises:
+        SettingsError: the language is not known.
+    """
+    return LexicalIndex(folder, language=settings.retrieval.language)
 
 
 def open_cache(settings: Settings) -> VectorCache | None:

@@ -108,6 +108,26 @@ def sole_use(folder: Path) -> Iterator[None]:
             portalocker.unlock(file)
 
 
+@contextlib.contextmanager
+def try_hold(path: Path) -> Iterator[bool]:
+    """Hold a lock file if nobody else does: whether it is held in the context.
+
+    Raises:
+        OSError: the file cannot be made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as file:
+        try:
+            portalocker.lock(file, _FREE_FOR_ALL)
+        except portalocker.exceptions.LockException:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            portalocker.unlock(file)
+
+
 def _read_holder(holder: Path) -> tuple[int | None, datetime | None]:
     try:
         started = json.loads(holder.read_text(encoding="utf-8"))

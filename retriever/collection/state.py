@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import secrets
 import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -46,6 +47,8 @@ class CollectionState:
     """Name of the physical collection that answers."""
     revision: int = 0
     """Grows with every commit: the reader's change token."""
+    commit: str = ""
+    """Drawn anew with every revision: tells it from another of the same number."""
     roots: Mapping[str, str] = field(default_factory=dict)
     """Name and absolute path of every root that was ingested."""
     run: Run | None = None
@@ -61,6 +64,7 @@ class CollectionState:
             "retriever_layout": LAYOUT,
             "live": self.live,
             "revision": self.revision,
+            "commit": self.commit,
             "tokens_per_s": self.tokens_per_s,
             "roots": json.dumps(dict(self.roots)),
         }
@@ -88,6 +92,7 @@ class CollectionState:
                 name=name,
                 live=str(metadata["live"]),
                 revision=int(metadata["revision"]),
+                commit=str(metadata.get("commit", "")),
                 roots={
                     str(key): str(value) for key, value in json.loads(metadata["roots"]).items()
                 },
@@ -102,7 +107,7 @@ class CollectionState:
 
     def next(self, **changes: Any) -> "CollectionState":
         """This state with changes, one revision on."""
-        return replace(self, revision=self.revision + 1, **changes)
+        return replace(self, revision=self.revision + 1, commit=secrets.token_hex(8), **changes)
 
 
 @dataclass(frozen=True, slots=True)

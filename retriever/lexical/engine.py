@@ -1,8 +1,8 @@
 """The engine, tantivy, and nothing of it outside: terms in, scored ids out.
 
-A row is a chunk's id, its language and its terms; one more row holds the revision, so that it
-moves with the rows in one commit. A commit replaces one small file by renaming: a reader or a
-crash sees the state before or after it and nothing between.
+A row is a chunk's id, a hash of what frames its text, its language and its terms; one more row
+holds the revision, so that it moves with the rows in one commit. A commit replaces one small
+file by renaming: a reader or a crash sees the state before or after it and nothing between.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from retriever.errors import CollectionDamaged
+from retriever.errors import CollectionDamaged, CollectionError
 from retriever.lexical.analysis import QueryWord
 from retriever.lexical.languages import known_languages
 
@@ -25,9 +25,18 @@ POINTER = "meta.json"
 """The file that a commit replaces."""
 
 _WRITER_BYTES = 64_000_000
+_PAGE_ROWS = 20_000
 _STATE = "state"
 _FOOTER_MAGIC = 1337
 _BLOCK_BYTES = 1 << 20
+
+
+class IndexDamaged(CollectionDamaged):
+    """The index broke while it was read."""
+
+
+class IndexUnwritable(CollectionError):
+    """The folder of the index cannot be written."""
 
 
 class View:
@@ -44,6 +53,7 @@ class View:
         self._searcher = index.searcher()
         facts = self._facts()
         self.revision = int(facts["revision"])
+        self.token = str(facts["token"])
         self.identity = str(facts["identity"])
 
     @property
@@ -79,6 +89,30 @@ class View:
     def chunk_count_of(self, word: QueryWord) -> int:
         """How many chunks hold a word, by the form of it that most have."""
         return max(self._searcher.doc_freq("terms", term) for term in word.terms)
+
+    def framing_hashes(self, chunk_ids: Sequence[str]) -> dict[str, str]:
+        """For those of the ids that it holds, the hash that was put with them."""
+        import tantivy
+
+        if not chunk_ids:
+            return {}
+        these = tantivy.Query.term_set_query(self._schema, "id", list(chunk_ids))
+        return dict(self._held(these, limit=len(chunk_ids), offset=0))
+
+    def id_pages(self) -> Iterator[list[str]]:
+        """The ids of all chunks, in pages."""
+        import tantivy
+
+        rows = tantivy.Query.all_query()
+        for offset in range(0, self.chunk_count + 1, _PAGE_ROWS):
+            yield [one for one, _ in self._held(rows, limit=_PAGE_ROWS, offset=offset)]
+
+    def _held(self, wanted: "tantivy.Query", *, limit: int, offset: int) -> Iterator[Any]:
+        hits = self._searcher.search(wanted, limit, count=False, offset=offset).hits
+        for _, row in hits:
+            held = self._searcher.doc(row)
+            if held["id"]:
+                yield str(held["id"][0]), str(held["framing_hash"][0])
 
     def _facts(self) -> dict[str, Any]:
         import tantivy
@@ -138,10 +172,12 @@ class Writer:
         self._document = tantivy.Document
         self._writer = index.writer(_WRITER_BYTES, 1)
 
-    def put(self, chunk_id: str, *, language: str, terms: Sequence[str]) -> None:
+    def put(self, chunk_id: str, *, framing_hash: str, language: str, terms: Sequence[str]) -> None:
         """Add a chunk in place of the one of its id."""
         self._writer.delete_documents_by_term("id", chunk_id)
-        row = self._document(id=chunk_id, language=language, terms=" ".join(terms))
+        row = self._document(
+            id=chunk_id, framing_hash=framing_hash, language=language, terms=" ".join(terms)
+        )
         self._writer.add_document(row)
 
     def delete(self, chunk_id: str) -> None:
@@ -152,10 +188,10 @@ class Writer:
         """Remove every row."""
         self._writer.delete_all_documents()
 
-    def commit(self, *, revision: int, identity: str) -> None:
+    def commit(self, *, revision: int, token: str, identity: str) -> None:
         """Make everything so far visible and lasting."""
         self._writer.delete_documents_by_term("state", _STATE)
-        facts = json.dumps({"revision": revision, "identity": identity})
+        facts = json.dumps({"revision": revision, "token": token, "identity": identity})
         self._writer.add_document(self._document(state=_STATE, facts=facts))
         self._writer.commit()
 
@@ -178,16 +214,16 @@ def open_view(folder: Path) -> View | None:
 
 @contextlib.contextmanager
 def damage_told(folder: Path) -> Iterator[None]:
-    """The engine's errors and panics while it reads, as CollectionDamaged."""
+    """The engine's errors and panics while it reads, as IndexDamaged."""
     try:
         yield
     except BaseException as error:
         # a panic of the engine is no Exception, and its class cannot be imported
         if type(error).__name__ != "PanicException" and not isinstance(error, ValueError | OSError):
             raise
-        raise CollectionDamaged(
+        raise IndexDamaged(
             f"The lexical index in {folder} is damaged: {error}. It holds nothing of its own: "
-            "delete the folder, and the next ingest makes it anew."
+            "delete the folder, and the next run makes it anew."
         ) from error
 
 
@@ -229,6 +265,7 @@ def _schema() -> "tantivy.Schema":
 
     builder = tantivy.SchemaBuilder()
     builder.add_text_field("id", stored=True, tokenizer_name="raw", index_option="basic")
+    builder.add_text_field("framing_hash", stored=True, tokenizer_name="raw", index_option="basic")
     builder.add_text_field("language", tokenizer_name="raw", index_option="basic")
     builder.add_text_field("terms", tokenizer_name="whitespace", index_option="freq")
     builder.add_text_field("state", tokenizer_name="raw", index_option="basic")

@@ -1,6 +1,18 @@
 """What goes into a lexical index and what it tells of a query's terms."""
 
+import hashlib
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+
+def framing_hash(title: str, heading_path: Sequence[str]) -> str:
+    """What shows whether a chunk still stands under the title and headings that were indexed.
+
+    Its source and text need no hash: its id is made of them.
+    """
+    framing = json.dumps([title, *heading_path]).encode("ascii")
+    return hashlib.blake2b(framing, digest_size=8).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

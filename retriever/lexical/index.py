@@ -6,6 +6,7 @@ several times in one field (Robertson, Zaragoza and Taylor 2004); higher is bett
 
 import contextlib
 import itertools
+import shutil
 import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,24 +14,24 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from retriever.errors import CollectionError, SettingsError
-from retriever.lexical.analysis import LONGEST_TEXT_CHARACTERS, Analyser, QueryAnalyser
-from retriever.lexical.engine import POINTER, View, Writer, damage_told, is_intact, open_view
-from retriever.lexical.entries import LexicalEntry, TermCount
-from retriever.lexical.languages import detect_language, known_languages
-from retriever.lexical.words import tokens
+from retriever.errors import SettingsError
+from retriever.lexical.analysis import AUTO, EntryAnalyser, QueryAnalyser
+from retriever.lexical.engine import (
+    POINTER,
+    IndexUnwritable,
+    View,
+    Writer,
+    damage_told,
+    is_intact,
+    open_view,
+)
+from retriever.lexical.entries import LexicalEntry, TermCount, framing_hash
+from retriever.lexical.languages import known_languages
 from retriever.records import Candidate
 
 LEXICAL = "lexical"
 """The ranker's name in candidates."""
-AUTO = "auto"
-TITLE_WEIGHT = 2
-"""A word of title or headings counts as this many of the text: over three sets with titles the
-mean nDCG@10 was 0.73 at 1 and 0.75 at 2 and at 3."""
-
-_LEAST_FUNCTION_WORDS = 4
-"""Different function words that make a text prose of their language."""
-_ANALYSIS = "words-1"
+_ANALYSIS = "words-2"
 """Version of the analysis: an index made by another is made anew."""
 
 
@@ -54,6 +55,8 @@ class LexicalIndex:
     def __init__(self, folder: Path, *, language: str = AUTO) -> None:
         """Look at nothing yet: a folder that is missing or damaged is an empty index.
 
+        One that vanishes while it is open, since its collection was deleted, is read on.
+
         Args:
             folder: where it is kept; made by the first write.
             language: of all texts, an ISO 639-1 code, or `auto`: told by each document.
@@ -72,7 +75,7 @@ class LexicalIndex:
         self._lock = threading.Lock()
         self._reading: _Reading | None = None
         self._writer: Writer | None = None
-        self._analysers: dict[str, Analyser] = {}
+        self._analyser = EntryAnalyser(language)
 
     def __enter__(self) -> Self:
         """The index itself."""
@@ -94,6 +97,12 @@ class LexicalIndex:
         return None if reading is None else reading.view.revision
 
     @property
+    def token(self) -> str:
+        """What was given with the revision; empty where there is no usable index."""
+        reading = self._newest()
+        return "" if reading is None else reading.view.token
+
+    @property
     def chunk_count(self) -> int:
         """Chunks that the last commit holds; 0 where there is no usable index."""
         reading = self._newest()
@@ -103,23 +112,47 @@ class LexicalIndex:
         """Whether the files of the last commit are as they were written; reads all of them."""
         return self._newest() is not None and is_intact(self._folder)
 
+    def framing_hashes(self, chunk_ids: Sequence[str]) -> dict[str, str]:
+        """For those of the ids that the last commit holds, what `framing_hash` made of them.
+
+        Raises:
+            IndexDamaged: the index broke while it was read.
+        """
+        reading = self._newest()
+        if reading is None:
+            return {}
+        with damage_told(self._folder):
+            return reading.view.framing_hashes(chunk_ids)
+
+    def id_pages(self) -> Iterator[list[str]]:
+        """The ids of all chunks of the last commit, in pages.
+
+        Raises:
+            IndexDamaged: the index broke while it was read.
+        """
+        reading = self._newest()
+        if reading is not None:
+            with damage_told(self._folder):
+                yield from reading.view.id_pages()
+
     def put(self, entries: Iterable[LexicalEntry]) -> None:
         """Add chunks, in place of those of the same id.
 
         Raises:
-            CollectionError: the folder cannot be written.
+            IndexUnwritable: the folder cannot be written.
         """
         for _, group in itertools.groupby(entries, key=lambda entry: entry.source):
-            analysed = list(self._analysed(list(group)))
+            analysed = list(self._analyser.terms(list(group)))
             with self._writing() as writer:
-                for chunk_id, language, terms in analysed:
-                    writer.put(chunk_id, language=language, terms=terms)
+                for entry, language, terms in analysed:
+                    framing = framing_hash(entry.title, entry.heading_path)
+                    writer.put(entry.chunk_id, framing_hash=framing, language=language, terms=terms)
 
     def delete(self, chunk_ids: Sequence[str]) -> None:
         """Remove chunks; an unknown id is no error.
 
         Raises:
-            CollectionError: the folder cannot be written.
+            IndexUnwritable: the folder cannot be written.
         """
         with self._writing() as writer:
             for chunk_id in chunk_ids:
@@ -129,19 +162,23 @@ class LexicalIndex:
         """Remove every chunk; seen, as any change, after the next `commit`.
 
         Raises:
-            CollectionError: the folder cannot be written.
+            IndexUnwritable: the folder cannot be written.
         """
         with self._writing() as writer:
             writer.clear()
 
-    def commit(self, revision: int) -> None:
+    def commit(self, revision: int, *, token: str = "") -> None:
         """Make everything since the last commit visible, together with the revision.
 
+        Args:
+            revision: the collection's, once its own commit has followed.
+            token: tells that commit from another of the same number.
+
         Raises:
-            CollectionError: the folder cannot be written; the last commit stands.
+            IndexUnwritable: the folder cannot be written; the last commit stands.
         """
         with self._writing() as writer:
-            writer.commit(revision=revision, identity=self._identity)
+            writer.commit(revision=revision, token=token, identity=self._identity)
 
     def close(self) -> None:
         """Let go of the folder; what was not committed is dropped. Safe to repeat."""
@@ -150,6 +187,12 @@ class LexicalIndex:
         if writer is not None:
             with self._failures_told():
                 writer.close()
+
+    def discard(self) -> None:
+        """Delete the folder: the index is empty, and the next write begins it anew."""
+        with contextlib.suppress(IndexUnwritable):
+            self.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def rank(
         self, query: str, *, count: int, allowed: Collection[str] | None = None
@@ -166,9 +209,9 @@ class LexicalIndex:
             ids. Empty where no word is found or there is no usable index.
 
         Raises:
-            CollectionDamaged: the index broke while it was read.
+            IndexDamaged: the index broke while it was read.
         """
-        reading = self._newest()
+        reading = self._newest() or self._reading
         if reading is None or count < 1 or (allowed is not None and not allowed):
             return []
         with damage_told(self._folder):
@@ -187,9 +230,9 @@ class LexicalIndex:
             Terms as they are indexed, the heaviest first; the weights sum to the score.
 
         Raises:
-            CollectionDamaged: the index broke while it was read.
+            IndexDamaged: the index broke while it was read.
         """
-        reading = self._newest()
+        reading = self._newest() or self._reading
         if reading is None:
             return []
         with damage_told(self._folder):
@@ -204,9 +247,9 @@ class LexicalIndex:
         """The words of a query that are searched for, and how many chunks hold each.
 
         Raises:
-            CollectionDamaged: the index broke while it was read.
+            IndexDamaged: the index broke while it was read.
         """
-        reading = self._newest()
+        reading = self._newest() or self._reading
         if reading is None:
             return []
         with damage_told(self._folder):
@@ -214,23 +257,6 @@ class LexicalIndex:
                 TermCount(word.terms[0], reading.view.chunk_count_of(word))
                 for word in reading.queries.words(query)
             ]
-
-    def _analysed(self, entries: Sequence[LexicalEntry]) -> Iterator[tuple[str, str, list[str]]]:
-        """Id, language and terms of the chunks of one source."""
-        read = [
-            (tokens(_framing(entry)), tokens(entry.text[:LONGEST_TEXT_CHARACTERS]))
-            for entry in entries
-        ]
-        language = self._language
-        if language == AUTO:
-            words = itertools.chain.from_iterable(text for _, text in read)
-            language = detect_language(words, least_words=_LEAST_FUNCTION_WORDS)
-        if language not in self._analysers:
-            self._analysers[language] = Analyser(language)
-        analyser = self._analysers[language]
-        for entry, (framing, text) in zip(entries, read, strict=True):
-            terms = analyser.terms(text) + analyser.terms(framing) * TITLE_WEIGHT
-            yield entry.chunk_id, language, terms
 
     def _newest(self) -> _Reading | None:
         """The last commit, opened anew where there is a newer one."""
@@ -263,12 +289,7 @@ class LexicalIndex:
         try:
             yield
         except (ValueError, OSError, RuntimeError) as error:
-            raise CollectionError(
+            raise IndexUnwritable(
                 f"The lexical index in {self._folder} could not be written: {error}. It holds "
                 "nothing of its own: free or delete the folder, and run the command again."
             ) from error
-
-
-def _framing(entry: LexicalEntry) -> str:
-    """Title and headings; a title that is also the first heading is said once."""
-    return " ".join(dict.fromkeys((entry.title, *entry.heading_path)))[:LONGEST_TEXT_CHARACTERS]

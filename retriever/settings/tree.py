@@ -175,6 +175,9 @@ class RetrievalSettings(Section):
     """How passages are found."""
 
     mode: Literal["semantic"] = Field("semantic", description="Which rankers answer.")
+    language: str = Field(
+        "auto", description="Of all documents, as in en or de; auto tells it for each of them."
+    )
     top_k: Positive = Field(5, description="Passages returned.")
     min_score: float | None = Field(None, description="Passages that score lower are left out.")
 
