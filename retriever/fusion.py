@@ -14,11 +14,14 @@ from retriever.records import Candidate
 RANK_CONSTANT = 60
 """Of reciprocal rank fusion, as its authors chose it: how little the first ranks stand out."""
 
-EVEN_WEIGHT = 0.6
-"""The semantic ranking's weight where neither ranking says anything about the other."""
+EVEN_WEIGHT = 1.5
+"""The semantic ranking's weight where its best chunks say every word and no chunk stands out."""
+SUPPORT_WEIGHT = 0.4
+LEAST_SUPPORT = 0.05
+"""Added to the support, of which the logarithm is taken: below it, less says no more."""
 PEAK_RANK = 10
 """The lexical candidate that the first is compared with."""
-PEAK_WEIGHT = 0.75
+PEAK_WEIGHT = 1.15
 HALF_BM25 = 10.0
 """BM25 that is half of full strength. Of 5, 10, 20 and 40 the one whose scores best told
 answerable from unanswerable questions, on one set; 5 and 20 were hardly worse."""
@@ -92,13 +95,14 @@ def fuse(
 
 
 def balance(semantic: Sequence[Candidate], lexical: Sequence[Candidate]) -> Balance:
-    """Which of two rankings leads: semantic weight = 0.6 + support - 0.75 peak, within [0, 1].
+    """Which of two rankings leads, by what each says of the other.
 
-    A semantic ranking whose best chunks say nothing of the query is that of a model which does
-    not understand it: another language, a name it never saw. A lexical ranking whose first
-    hardly stands above its tenth has only common words to go by. Form and constants
-    were chosen on twelve judged sets in four languages; `scripts/benchmark/fusion.py` shows what
-    each choice costs, and what is lost on a set that was left out of choosing.
+    Semantic weight = 1.5 + 0.4 ln(support + 0.05) - 1.15 peak, within [0, 1]. A semantic ranking
+    whose best chunks say nothing of the query is that of a model which does not understand it:
+    another language, a name it never saw. A lexical ranking whose first hardly stands above its
+    tenth has only common words to go by. The constants were chosen on twelve judged sets in four
+    languages; `scripts/benchmark/fusion.py` shows what each choice costs, and what is lost on a
+    set that was left out of choosing.
     """
     if not semantic or not lexical:
         return Balance(1.0 if semantic else 0.0, support=0.0, peak=0.0)
@@ -111,7 +115,7 @@ def balance(semantic: Sequence[Candidate], lexical: Sequence[Candidate]) -> Bala
     )
     support = supported / sum(nearness)
     peak = 1.0 - sorted(said.values(), reverse=True)[:PEAK_RANK][-1]
-    weight = EVEN_WEIGHT + support - PEAK_WEIGHT * peak
+    weight = EVEN_WEIGHT + SUPPORT_WEIGHT * math.log(support + LEAST_SUPPORT) - PEAK_WEIGHT * peak
     return Balance(min(1.0, max(0.0, weight)), support=support, peak=peak)
 
 

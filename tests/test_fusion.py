@@ -184,7 +184,7 @@ def test_the_balance_by_hand() -> None:
     balanced = balance(one, other)
     assert balanced.support == pytest.approx(0.25 / 1.25)
     assert balanced.peak == pytest.approx(0.5)
-    assert balanced.semantic_weight == pytest.approx(0.6 + 0.2 - 0.75 * 0.5)
+    assert balanced.semantic_weight == pytest.approx(1.5 + 0.4 * math.log(0.25) - 1.15 * 0.5)
 
 
 def test_scores_tell_a_strong_answer_from_a_weak_one() -> None:
