@@ -8,6 +8,8 @@ RetrieverError
     EmbeddingUnavailable   transient: rate limit, timeout, connection; the only one that is retried
     EmbeddingRejected      final: bad key, input refused, wrong dimension, text beyond the window
     BudgetExceeded         the work would cost more than the limit that was set
+  RerankingError           passages could not be reranked: bad key, unknown model, bad answer
+    RerankingUnavailable   transient: the order is left as it was, with a warning
   CollectionError
     CollectionNotFound     says which exist and how to ingest
     CollectionLocked       another writer is at work; its pid and since when
@@ -110,6 +112,14 @@ class BudgetExceeded(EmbeddingError):
             f"This would cost about ${needed_usd:.4f}, more than the budget of ${budget_usd:.4f}. "
             "Raise embedding.budget_usd, or ingest less."
         )
+
+
+class RerankingError(RetrieverError):
+    """Passages could not be reranked, and would not be the next time."""
+
+
+class RerankingUnavailable(RerankingError):
+    """A transient failure of a reranker: the same call may succeed later."""
 
 
 class CollectionError(RetrieverError):

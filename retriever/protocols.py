@@ -1,6 +1,6 @@
 """The sockets: anything with these methods fits, nothing has to inherit."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from retriever.records import EmbeddingFingerprint
 
 Vectors = NDArray[np.float32]
+
+Keep = Callable[[Mapping[str, Vectors]], None]
+"""Takes vectors by text, as they come."""
 Side = Literal["query", "chunk"]
 """As what a text is embedded: models may read the two differently."""
 
@@ -63,6 +66,45 @@ class Embedder(Protocol):
         ...
 
 
+class Reranker(Protocol):
+    """Scores texts by reading each together with the query.
+
+    `retriever.testing` holds the kit that an implementation has to pass.
+    """
+
+    def rerank(self, query: str, texts: Sequence[str]) -> Vectors:
+        """How well each text answers the query: shape (len(texts),), in the order given.
+
+        From 0 to 1, higher is better. A score depends on its own text and the query alone.
+
+        Raises:
+            RerankingUnavailable: a transient failure; the order stays as it was.
+            RerankingError: a final failure.
+        """
+        ...
+
+
+@runtime_checkable
+class KeepingEmbedder(Protocol):
+    """An embedder whose vectors come in parts, each of which is worth keeping by itself."""
+
+    def embed_chunks_keeping(self, texts: Sequence[str], keep: Keep) -> Vectors:
+        """As `embed_chunks`; `keep` is given each part when it comes, by any thread.
+
+        Where this raises, what was given to `keep` is whole and right.
+        """
+        ...
+
+
+@runtime_checkable
+class Loadable(Protocol):
+    """A part that takes time to get ready, and can be told to before it is timed."""
+
+    def load(self) -> None:
+        """Load what the first use would load. Safe to repeat."""
+        ...
+
+
 @runtime_checkable
 class BatchQueryEmbedder(Protocol):
     """An embedder that can also embed many queries in one batch."""
@@ -84,5 +126,38 @@ class TokenEmbedder(Protocol):
 
         Raises:
             EmbeddingRejected: a text is longer than the window, or the model has no such vectors.
+        """
+        ...
+
+
+@runtime_checkable
+class SelectiveEmbedder(Protocol):
+    """An embedder that cannot embed every text, such as one that knows a list of words.
+
+    It raises EmbeddingRejected for a text that it cannot embed. Who has many asks first.
+    """
+
+    def sample_text(self) -> str:
+        """A text that it can embed."""
+        ...
+
+    def refusals(self, texts: Sequence[str]) -> list[str]:
+        """Why each text cannot be embedded as a chunk, in a few words; empty where it can."""
+        ...
+
+    def notes(self) -> list[str]:
+        """What was left out of the chunks embedded so far, each in one sentence."""
+        ...
+
+
+@runtime_checkable
+class VocabularyEmbedder(Protocol):
+    """An embedder that holds a vector for each of its words."""
+
+    def vocabulary(self) -> tuple[Sequence[str], Vectors]:
+        """The words, and their vectors as they were trained: float32, (words, dimension).
+
+        Row i belongs to word i; the order is the file's, which is mostly by falling frequency.
+        The array is the embedder's own: it is not to be changed.
         """
         ...
