@@ -18,6 +18,7 @@ from retriever.collection.state import CollectionState, Run
 from retriever.collection.store import Store
 from retriever.embedding.cache import VectorCache
 from retriever.errors import LoadingError
+from retriever.indexing import Upkeep
 from retriever.ingestion.batching import Batch, Prepared, Totals, ahead_of_time, batches
 from retriever.ingestion.planning import Plan
 from retriever.loading.loader import DocumentLoader
@@ -97,10 +98,11 @@ def _ends_parsing(loader: DocumentLoader) -> Iterator[None]:
 class PlanApplication:
     """Applies one plan to one collection."""
 
-    def __init__(self, store: Store, data: PhysicalCollection, line: Line) -> None:
+    def __init__(self, store: Store, data: PhysicalCollection, line: Line, lexical: Upkeep) -> None:
         self._store = store
         self._data = data
         self._line = line
+        self._lexical = lexical
         self._outcome = Outcome()
         self._embedding_s = 0.0
         self._embedder = checked_embedder(line.embedder, data, line.cache)
@@ -119,8 +121,14 @@ class PlanApplication:
         orphans = [source for source, known in left.items() if not known]
         self._delete(orphans)
         run = None if len(orphans) == len(left) else state.run
-        self._store.save(state.next(run=run, tokens_per_s=self._rate(state.tokens_per_s)))
+        self._save(state.next(run=run, tokens_per_s=self._rate(state.tokens_per_s)))
+        self._outcome.warnings.extend(self._lexical.warnings)
         return self._outcome
+
+    def _save(self, state: CollectionState) -> CollectionState:
+        """Commit: the lexical index may be ahead of the collection, never behind it."""
+        self._lexical.commit(state)
+        return self._store.save(state)
 
     def _rate(self, before: float) -> float:
         """Tokens embedded a second, if there were enough to tell."""
@@ -135,6 +143,7 @@ class PlanApplication:
         chunk_ids = [chunk_id for chunks in stored.values() for chunk_id in chunks]
         self._data.delete_chunks(chunk_ids)
         self._data.delete_documents(sources)
+        self._lexical.delete(chunk_ids)
         self._outcome.totals.deleted += len(chunk_ids)
 
     def _write(self, files: Sequence[CorpusFile], state: CollectionState) -> CollectionState:
@@ -170,7 +179,10 @@ class PlanApplication:
                 self._outcome.warnings.extend(
                     f"{one.file.source}: {warning}" for warning in one.document.warnings
                 )
-        return self._store.save(state.next())
+        for entries in batch.reworded():
+            self._lexical.put(entries)
+        self._lexical.delete(batch.stale)
+        return self._save(state.next())
 
     def _tell(self, batch: Batch, done: int, total: int) -> None:
         if self._line.progress is not None:

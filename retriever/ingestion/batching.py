@@ -12,6 +12,7 @@ from retriever.collection.physical import PhysicalCollection
 from retriever.embedding.vectors import document_vector
 from retriever.ingestion.planning import trusted_mtime_ns
 from retriever.ingestion.prefetching import prefetched
+from retriever.lexical import LexicalEntry
 from retriever.protocols import Embedder, Vectors
 from retriever.records import Chunk, CorpusFile, Document, DocumentRecord
 
@@ -99,6 +100,29 @@ class Batch:
         self._write_records(data, dimension=dimension)
         self._delete_stale(data)
 
+    @property
+    def stale(self) -> list[str]:
+        """The chunks that documents had and have no more."""
+        return [
+            chunk_id
+            for one in self.prepared
+            if one.document is not None
+            for chunk_id in self.stored[one.file.source].keys() - {c.id for c in one.chunks}
+        ]
+
+    def reworded(self) -> Iterator[list[LexicalEntry]]:
+        """All chunks of each document some of whose texts, titles or headings changed."""
+        for one in self.prepared:
+            held = {
+                chunk_id: (str(stored.row.get("title", "")), rows.heading_path(stored.row))
+                for chunk_id, stored in self.stored[one.file.source].items()
+            }
+            if one.chunks and held != {c.id: (c.title, c.heading_path) for c in one.chunks}:
+                yield [
+                    LexicalEntry(c.id, c.source, c.title, c.heading_path, c.text)
+                    for c in one.chunks
+                ]
+
     def _is_stored(self, chunk: Chunk) -> bool:
         held = self.stored[chunk.source].get(chunk.id)
         return held is not None and held.embedded_hash == rows.embedded_hash(chunk.embedded_text)
@@ -151,14 +175,8 @@ class Batch:
             data.put_documents(records, np.stack(means))
 
     def _delete_stale(self, data: PhysicalCollection) -> None:
-        stale = [
-            chunk_id
-            for one in self.prepared
-            if one.document is not None
-            for chunk_id in self.stored[one.file.source].keys() - {c.id for c in one.chunks}
-        ]
-        data.delete_chunks(stale)
-        self.totals.deleted = len(stale)
+        data.delete_chunks(self.stale)
+        self.totals.deleted = len(self.stale)
 
     def _keeps_its_old_version(self, one: Prepared) -> bool:
         return one.document is None and bool(self.stored[one.file.source])

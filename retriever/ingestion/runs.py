@@ -10,6 +10,7 @@ from retriever import assembly
 from retriever.collection.store import Store
 from retriever.embedding.catalogue import find_row
 from retriever.errors import CollectionNotFound, DeletionRefused
+from retriever.indexing import kept_in_step
 from retriever.ingestion.applying import Line, Outcome, PlanApplication, Progress, prepare
 from retriever.ingestion.batching import batches
 from retriever.ingestion.surveying import IngestOptions, Survey, refuse_deletions, survey
@@ -157,9 +158,10 @@ def _apply(found: Survey, store: Store, line: Line, settings: Settings) -> Inges
         data = store.physical(state.live)
     outcome = Outcome()
     if not found.plan.changes_nothing or state.run or found.roots != state.roots:
-        application = PlanApplication(store, data, line)
-        state = replace(state, roots=found.roots)
-        outcome = application.apply(found.plan, state, unfinished=found.unfinished)
+        with kept_in_step(settings, store, state, data) as lexical:
+            application = PlanApplication(store, data, line, lexical)
+            state = replace(state, roots=found.roots)
+            outcome = application.apply(found.plan, state, unfinished=found.unfinished)
     elif found.plan.touched:
         data.touch_documents(found.plan.touched)
     else:  # asking Chroma would load the index

@@ -242,6 +242,19 @@ def is_intact(folder: Path) -> bool:
         return False
 
 
+def stale_share(folder: Path) -> float:
+    """Rows of the last commit that were deleted and not yet merged away, 0 to 1."""
+    try:
+        segments = json.loads((folder / POINTER).read_bytes())["segments"]
+        rows = sum(int(segment["max_doc"]) for segment in segments)
+        deleted = sum(
+            int((one["deletes"] or {"num_deleted_docs": 0})["num_deleted_docs"]) for one in segments
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0.0
+    return deleted / max(rows, 1)
+
+
 def _checksum_holds(path: Path) -> bool:
     size = path.stat().st_size
     with path.open("rb") as file:

@@ -11,7 +11,7 @@ def framing_hash(title: str, heading_path: Sequence[str]) -> str:
 
     Its source and text need no hash: its id is made of them.
     """
-    framing = json.dumps([title, *heading_path]).encode("ascii")
+    framing = json.dumps([title, "\n".join(heading_path)]).encode("ascii")
     return hashlib.blake2b(framing, digest_size=8).hexdigest()
 
 

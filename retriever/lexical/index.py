@@ -24,6 +24,7 @@ from retriever.lexical.engine import (
     damage_told,
     is_intact,
     open_view,
+    stale_share,
 )
 from retriever.lexical.entries import LexicalEntry, TermCount, framing_hash
 from retriever.lexical.languages import known_languages
@@ -111,6 +112,10 @@ class LexicalIndex:
     def is_intact(self) -> bool:
         """Whether the files of the last commit are as they were written; reads all of them."""
         return self._newest() is not None and is_intact(self._folder)
+
+    def stale_share(self) -> float:
+        """Part of its rows that are of deleted chunks, 0 to 1: BM25 still counts those."""
+        return stale_share(self._folder)
 
     def framing_hashes(self, chunk_ids: Sequence[str]) -> dict[str, str]:
         """For those of the ids that the last commit holds, what `framing_hash` made of them.
