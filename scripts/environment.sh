@@ -32,8 +32,8 @@ find_python() {
 
 extras() {
     case "$1" in
-        app) echo offline,office,openvino ;;
-        dev) echo offline,office,openvino,cohere,dev ;;
+        app) echo offline,office,openvino,eval ;;
+        dev) echo offline,office,openvino,cohere,eval,dev ;;
     esac
 }
 

@@ -9,10 +9,10 @@ from retriever import assembly
 from retriever.collection.physical import PhysicalCollection
 from retriever.collection.store import Store
 from retriever.errors import CollectionError, FingerprintMismatch, SettingsError
+from retriever.evaluation.questions import read_questions
 from retriever.ingestion import ingest
 from retriever.retrieval import Retriever
 from retriever.settings import Settings
-from retriever.swapping.comparing import read_questions
 from retriever.swapping.swaps import plan_swap, prune, rollback, swap
 from retriever.testing import HashingEmbedder
 

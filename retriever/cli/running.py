@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn, TextIO
 import typer
 from typer.core import TyperGroup
 
-from retriever.cli import commands, maintenance, swaps
+from retriever.cli import commands, evaluating, maintenance, swaps
 from retriever.cli.terminal import note, prepare_streams, show
 from retriever.errors import RetrieverError
 
@@ -64,6 +64,7 @@ for _command in (
     maintenance.compact,
     maintenance.export,
     maintenance.import_,
+    evaluating.eval_,
 ):
     app.command(_command.__name__.rstrip("_"))(_command)
 

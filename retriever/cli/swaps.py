@@ -29,7 +29,7 @@ def swap(
     from dataclasses import asdict
 
     from retriever.cli.progress import shown_progress
-    from retriever.swapping.comparing import read_questions
+    from retriever.evaluation.questions import read_questions
     from retriever.swapping.swaps import plan_swap
     from retriever.swapping.swaps import swap as change_model
 

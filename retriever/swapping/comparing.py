@@ -1,15 +1,12 @@
 """How two generations of a collection answer: alike on samples, and right on judged questions."""
 
-import json
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from retriever.collection.physical import PhysicalCollection
-from retriever.errors import SettingsError
+from retriever.evaluation.questions import Question
 from retriever.protocols import Embedder
 
 Side = tuple[PhysicalCollection, Embedder]
@@ -18,42 +15,6 @@ SAMPLED_QUERIES = 50
 DEPTH = 10
 _QUERY_CHARACTERS = 200
 _SEED = 20_261_123
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A question and the sources of the documents that answer it."""
-
-    text: str
-    sources: frozenset[str]
-
-
-def read_questions(path: Path) -> list[Question]:
-    """Judged questions from a JSONL file; those without an answer are left out.
-
-    A line is `{"question": ..., "answers": [{"source": ...}, ...]}`.
-
-    Raises:
-        SettingsError: the file is not there, or a line is something else.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except OSError as error:
-        raise SettingsError(f"The questions {path} cannot be read: {error.strerror}.") from error
-    questions = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            judged = json.loads(line)
-            sources = frozenset(str(one["source"]) for one in judged["answers"])
-            questions.append(Question(text=str(judged["question"]), sources=sources))
-        except (ValueError, KeyError, TypeError) as error:
-            raise SettingsError(
-                f"{path}, line {number}: not a question with its answers ({error!r}). Expected "
-                '{"question": "...", "answers": [{"source": "..."}]}.'
-            ) from error
-    return [question for question in questions if question.sources]
 
 
 def success(side: Side, questions: Sequence[Question]) -> float:

@@ -22,6 +22,7 @@ from retriever.errors import (
     MissingDependencyError,
     SettingsError,
 )
+from retriever.evaluation.questions import Question
 from retriever.ingestion.applying import embed_batch
 from retriever.ingestion.batching import Prepared, Totals, ahead_of_time, batches
 from retriever.ingestion.surveying import refuse_unfinished
@@ -29,7 +30,7 @@ from retriever.protocols import Embedder
 from retriever.records import Fingerprint, IngestProgress
 from retriever.repairing.recovering import open_sound_store
 from retriever.settings import Settings
-from retriever.swapping.comparing import Question, overlap, success
+from retriever.swapping.comparing import overlap, success
 from retriever.swapping.rebuilding import check_copy, from_files, from_stored_text
 
 Progress = Callable[[IngestProgress], None]
@@ -131,7 +132,8 @@ def swap(
         EmbeddingError: text could not be embedded; the next swap goes on from there.
     """
     with open_sound_store(settings) as store:
-        return _Swap(store, settings).run(questions, progress)
+        answerable = [one for one in questions if one.sources]
+        return _Swap(store, settings).run(answerable, progress)
 
 
 def rollback(settings: Settings) -> CollectionState:
@@ -259,7 +261,7 @@ class _Swap:
         sources: set[str] = set()
         with ahead_of_time(self.prepared()) as prepared:
             for batch in batches(prepared, most_chunks=self._settings.ingestion.commit_chunks):
-                embed_batch(batch, target, embedder, self._cache)
+                embed_batch(batch, target, embedder, self._cache, plain=self._embedder)
                 batch.write(target, dimension=self.wanted.embedding.dimension)
                 totals.add(batch.totals)
                 done += len(batch.prepared)

@@ -1,0 +1,155 @@
+"""The commands that measure: eval, compare, tune."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from retriever.cli.commands import AsJson, Collection, Config, load
+from retriever.cli.terminal import note, show, show_json
+
+if TYPE_CHECKING:
+    from retriever.cli.evaluations import Work
+    from retriever.evaluation.measures import Measure
+    from retriever.evaluation.runs import Evaluation, EvaluationOptions
+
+Questions = Annotated[
+    Path,
+    typer.Argument(
+        metavar="QUESTIONS", help="Folder in BEIR's layout, or JSONL for the live collection."
+    ),
+]
+Measures = Annotated[
+    list[str] | None,
+    typer.Option("--measure", metavar="NAME", help="Such as nDCG@10; may be repeated."),
+]
+AsMarkdown = Annotated[bool, typer.Option("--markdown", help="Print Markdown.")]
+Html = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write a page with plots and the worst answers.")
+]
+PASSAGES_HELP = "Passages asked for a question; three times the deepest measure if not given."
+
+
+def eval_(  # noqa: PLR0913  # a command's options are its parameters
+    questions: Questions,
+    collection: Collection = None,
+    config: Config = None,
+    measure: Measures = None,
+    fail_under: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=X", help="Exit with 1 below it: nDCG@10=0.45; may be repeated."),
+    ] = None,
+    passages: Annotated[
+        int | None, typer.Option(metavar="N", min=1, max=10_000, help=PASSAGES_HELP)
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the collection that a folder is ingested into.")
+    ] = False,
+    html: Html = None,
+    as_markdown: AsMarkdown = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how well a collection answers judged questions."""
+    from retriever.cli.evaluations import show_evaluation, shown_work
+    from retriever.evaluation.report import as_markdown as in_markdown
+    from retriever.evaluation.report import as_object
+    from retriever.evaluation.runs import evaluate
+
+    gates = _gates(fail_under)
+    settings = load(config, collection)
+    with shown_work() as work:
+        options = _options(measure, gates, passages=passages, keep=keep, work=work)
+        found = evaluate(questions, settings, options)
+    if html is not None:
+        from retriever.evaluation.page import evaluation_page
+
+        write_page(html, evaluation_page(found))
+    if as_json:
+        show_json(as_object(found))
+    elif as_markdown:
+        show(in_markdown(found))
+    else:
+        show_evaluation(found)
+    _check_gates(found, gates)
+
+
+def write_page(path: Path, text: str) -> None:
+    """Write a page of HTML."""
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    note(f"Wrote {path}")
+
+
+def _options(
+    names: list[str] | None,
+    gates: dict[str, float],
+    *,
+    passages: int | None,
+    keep: bool,
+    work: "Work",
+) -> "EvaluationOptions":
+    from retriever.evaluation.measures import DEFAULT_MEASURES
+    from retriever.evaluation.runs import EvaluationOptions
+
+    wanted = [parse(name, "--measure") for name in names or DEFAULT_MEASURES]
+    wanted += [parse(name, "--fail-under") for name in gates if _is_of_rankings(name)]
+    unique = {one.name: one for one in wanted}
+    return EvaluationOptions(
+        measures=tuple(unique.values()),
+        passages=passages,
+        keep=keep,
+        progress=work.ingested,
+        tell=work.asked,
+    )
+
+
+def parse(name: str, option: str) -> "Measure":
+    """A measure by its name, or a usage error."""
+    from retriever.errors import SettingsError
+    from retriever.evaluation.measures import parse_measure
+
+    try:
+        return parse_measure(name)
+    except SettingsError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
+
+
+def _is_of_rankings(name: str) -> bool:
+    from retriever.evaluation.runs import AREA
+    from retriever.evaluation.spans import names
+
+    return name != AREA and name not in names()
+
+
+def _gates(values: list[str] | None) -> dict[str, float]:
+    """`nDCG@10=0.45` by the measure's own name."""
+    found: dict[str, float] = {}
+    for text in values or ():
+        name, separator, least = text.partition("=")
+        name = name.strip()
+        if separator and _is_of_rankings(name):
+            name = parse(name, "--fail-under").name
+        try:
+            found[name] = float(least)
+        except ValueError as error:
+            raise typer.BadParameter(
+                f"{text!r} is no bound. Write it as nDCG@10=0.45.", param_hint="--fail-under"
+            ) from error
+        if not 0 <= found[name] <= 1:
+            raise typer.BadParameter(
+                f"{text!r}: measures are from 0 to 1.", param_hint="--fail-under"
+            )
+    return found
+
+
+def _check_gates(found: "Evaluation", gates: dict[str, float]) -> None:
+    """Say which bounds do not hold, and end with 1 if there is one."""
+    failed = False
+    for name, least in gates.items():
+        value = found.figure(name)
+        if value is None:
+            note(f"failed: {name} was not measured: no question here is judged that way")
+        elif value < least:
+            note(f"failed: {name} is {value:.4f}, below {least:g}")
+        failed |= value is None or value < least
+    if failed:
+        raise typer.Exit(1)

@@ -1,0 +1,141 @@
+"""Judged questions: what was asked, and where the answers stand."""
+
+import json
+import warnings
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from retriever.errors import SettingsError
+
+EXPECTED = '{"question": "...", "answers": [{"source": "..."}]}'
+MOST_LINE_CHARACTERS = 50_000_000
+"""A longer line is cut, and then no JSON: memory stays bounded whatever file was named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A place that answers a question: a document, a page of it, or a span."""
+
+    source: str
+    page: int | None = None
+    start: int | None = None
+    """Characters of the document's text, end exclusive, as `Passage.start` counts them."""
+    end: int | None = None
+    text: str = ""
+    """The answering words, exactly as they stand in the document."""
+    grade: int = 1
+    """How well it answers; at least 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question and where it is answered; nowhere, where it cannot be answered."""
+
+    text: str
+    answers: tuple[Answer, ...]
+    id: str = ""
+
+    @property
+    def sources(self) -> frozenset[str]:
+        """The documents that answer it."""
+        return frozenset(answer.source for answer in self.answers)
+
+
+def read_questions(path: Path) -> list[Question]:
+    """Judged questions from a JSONL file; those without answers cannot be answered.
+
+    A line is `{"question": "...", "answers": [{"source": "...", ...}, ...]}`; an answer may also
+    say "page", "start" and "end", or "text".
+
+    Raises:
+        SettingsError: the file is not there, or a line is something else.
+    """
+    questions = []
+    for number, row in read_rows(path):
+        try:
+            questions.append(_question(row, number))
+        except (ValueError, KeyError, TypeError) as error:
+            raise SettingsError(
+                f"{path}, line {number}: not a question with its answers ({_why(error)}). "
+                f"Expected {EXPECTED}."
+            ) from error
+    return questions
+
+
+def read_rows(path: Path) -> Iterator[tuple[int, Any]]:
+    """Line numbers, from 1, and objects of a JSONL file; only a line feed ends a line.
+
+    Raises:
+        SettingsError: the file cannot be read, or a line is not JSON.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="\n") as lines:
+            number = 0
+            while line := lines.readline(MOST_LINE_CHARACTERS):
+                number += 1
+                if line.strip():
+                    yield number, _parsed(line, path, number)
+    except OSError as error:
+        raise SettingsError(
+            f"{path} cannot be read: {error.strerror}. Name a file of JSON lines."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path} is not UTF-8: {error.reason}. Convert it.") from error
+
+
+def warn_of_strangers(questions: Sequence[Question], known: Collection[str], name: str) -> None:
+    """Warn of answers whose documents a collection does not hold: they can never be found."""
+    strangers = sorted({source for one in questions for source in one.sources} - set(known))
+    if strangers:
+        affected = sum(bool(one.sources - set(known)) for one in questions)
+        warnings.warn(
+            f"{len(strangers)} of the sources that answer are not in collection {name!r} "
+            f"({affected} questions name one), such as {strangers[0]!r}. They count as not found.",
+            stacklevel=2,
+        )
+
+
+def _parsed(line: str, path: Path, number: int) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise SettingsError(
+            f"{path}, line {number}: not a question with its answers ({_why(error)}). "
+            f"Expected {EXPECTED}."
+        ) from error
+
+
+def _question(row: Any, number: int) -> Question:
+    text = row["question"]
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError("the question is empty or no text")
+    if not isinstance(row["answers"], list):
+        raise TypeError("the answers are no list")
+    answers = tuple(_answer(one) for one in row["answers"])
+    return Question(text=text, answers=answers, id=str(row.get("id", number)))
+
+
+def _answer(row: Any) -> Answer:
+    source = row["source"]
+    if not isinstance(source, str) or not source:
+        raise ValueError("a source is empty or no text")
+    page, start, end = (_whole(row, key) for key in ("page", "start", "end"))
+    if (start is None) != (end is None) or (start is not None and not 0 <= start < (end or 0)):
+        raise ValueError("a span needs start and end, and has to hold a character")
+    text = row.get("text") or ""
+    if not isinstance(text, str):
+        raise TypeError("the text of an answer is no text")
+    return Answer(source=source, page=page, start=start, end=end, text=text)
+
+
+def _whole(row: Any, key: str) -> int | None:
+    value = row.get(key)
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+        raise TypeError(f"{key} is no whole number")
+    return value
+
+
+def _why(error: Exception) -> str:
+    return f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)

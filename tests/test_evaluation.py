@@ -1,0 +1,304 @@
+"""Evaluation: what was judged is read as it is, and every figure is one that can be recomputed."""
+
+import json
+import math
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from judged_sets import DOCUMENTS, write_judged_set
+
+from retriever.errors import SettingsError
+from retriever.evaluation import locating, resampling, spans
+from retriever.evaluation.abstention import judge_abstention
+from retriever.evaluation.beir import read_judged_set, write_corpus
+from retriever.evaluation.measures import JudgedRanking, judge, parse_measure
+from retriever.evaluation.page import evaluation_page
+from retriever.evaluation.questions import Question, read_questions
+from retriever.evaluation.report import as_markdown, as_object
+from retriever.evaluation.runs import EvaluationOptions, evaluate
+from retriever.ingestion import ingest
+from retriever.records import Passage
+from retriever.settings import Settings
+
+MakeSettings = Callable[..., Settings]
+
+
+def write_lines(path: Path, *rows: object) -> Path:
+    path.write_text("\n".join(json.dumps(row) for row in rows) + "\n", encoding="utf-8")
+    return path
+
+
+def passage(start: int, end: int, *, source: str = "a.md") -> Passage:
+    return Passage(
+        id=f"{source}{start}", rank=1, score=0.5, text="x" * (end - start), source=source,
+        start=start, end=end,
+    )  # fmt: skip
+
+
+# Readers
+
+
+@pytest.mark.parametrize("qrels", ["qrels.tsv", "qrels/test.tsv"])
+def test_a_judged_set_is_read_as_it_was_written(tmp_path: Path, qrels: str) -> None:
+    found = read_judged_set(write_judged_set(tmp_path / "set", qrels=qrels))
+    answers = {one.id: {a.source: a.grade for a in one.answers} for one in found.questions}
+    assert answers == {
+        "q<1>": {"<b>1": 2},
+        "q/2": {"a/../2": 1, "5": 1},
+        "q#3": {"c#3": 1},
+        "q4": {},
+    }
+    assert (found.unjudged, found.missing) == (1, 0)
+
+
+def test_documents_of_a_set_become_files_that_no_id_can_place(tmp_path: Path) -> None:
+    ids = write_corpus(write_judged_set(tmp_path / "set"), tmp_path / "documents")
+    assert list(ids.values()) == list(DOCUMENTS)
+    files = sorted(path.name for path in (tmp_path / "documents").iterdir())
+    assert [f"documents/{name}" for name in files] == list(ids)
+    assert "\u2028" in (tmp_path / "documents" / "0000002.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("qrels.tsv", "q\td\tmany\nq\td\tmany\n", "line 2"),
+        ("qrels.tsv", "other\td\t1\n", "No query"),
+        ("queries.jsonl", "[]\n", "line 1"),
+        ("corpus.jsonl", '{"_id": 1}\n{"_id": "1"}\n', "line 2: the id '1' was there before"),
+    ],
+)
+def test_a_set_that_is_none_is_refused_by_file_and_line(
+    tmp_path: Path, name: str, text: str, words: str
+) -> None:
+    folder = write_judged_set(tmp_path / "set")
+    (folder / "queries.jsonl").write_text('{"_id": "q", "text": "x"}\n', encoding="utf-8")
+    (folder / name).write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError, match=words):
+        read_judged_set(folder)
+
+
+@pytest.mark.parametrize("missing", ["corpus.jsonl", "queries.jsonl", "qrels.tsv"])
+def test_a_set_without_one_of_its_files_says_which(tmp_path: Path, missing: str) -> None:
+    folder = write_judged_set(tmp_path / "set")
+    (folder / missing).unlink()
+    with pytest.raises(SettingsError, match=missing):
+        read_judged_set(folder)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"question": " ", "answers": []},
+        {"question": "x", "answers": [{"source": "a", "start": 3}]},
+        {"question": "x", "answers": [{"source": "a", "start": 3, "end": 3}]},
+        {"question": "x", "answers": [{"source": "a", "page": "3"}]},
+        {"question": "x", "answers": {}},
+        {"question": "x"},
+    ],
+)
+def test_a_question_that_is_none_is_refused(tmp_path: Path, row: object) -> None:
+    with pytest.raises(SettingsError, match="line 1: not a question"):
+        read_questions(write_lines(tmp_path / "q.jsonl", row))
+
+
+# Measures
+
+
+def test_measures_equal_those_worked_out_by_hand() -> None:
+    """Gains are linear, the discount is log2(1 + rank); what is not found counts as lost."""
+    found = JudgedRanking(["x", "b", "y", "a"], {"a": 2, "b": 1, "c": 1, "x": 0})
+    lost = JudgedRanking([], {"a": 1})
+    names = ["nDCG@3", "Recall@3", "RR", "AP", "Success@1", "Success@2", "P@2"]
+    values = judge([found, lost], [parse_measure(name) for name in names])
+    ideal = 2 / math.log2(2) + 1 / math.log2(3) + 1 / math.log2(4)
+    by_hand = {
+        "nDCG@3": (1 / math.log2(3)) / ideal,
+        "Recall@3": 1 / 3,
+        "RR": 1 / 2,
+        "AP": (1 / 2 + 2 / 4) / 3,
+        "Success@1": 0.0,
+        "Success@2": 1.0,
+        "P@2": 1 / 2,
+    }
+    for name, value in by_hand.items():
+        assert values[name] == pytest.approx([value, 0.0]), name
+
+
+@given(st.lists(st.text(min_size=1), min_size=1, unique=True))
+def test_no_id_disturbs_a_measure(names: list[str]) -> None:
+    """Ids are numbered before the engine sees them: NUL and tags are all the same."""
+    values = judge([JudgedRanking(names, {names[-1]: 1})], [parse_measure("RR")])
+    depth = len(names)
+    assert values["RR"] == pytest.approx([1 / depth])
+
+
+@pytest.mark.parametrize("name", ["nDCG@0", "Recall", "Success", "nope@3", "nDCG@10; x", "", "P@"])
+def test_an_unknown_measure_is_refused_with_the_known_ones(name: str) -> None:
+    with pytest.raises(SettingsError, match=r"nDCG@k|from 1 to"):
+        parse_measure(name)
+
+
+def test_token_recall_precision_and_iou_equal_those_worked_out_by_hand() -> None:
+    wanted = [spans.Span("a.md", 10, 30)]
+    handed_over = [passage(0, 20), passage(0, 20, source="b.md")]
+    assert spans.agreement(wanted, handed_over) == pytest.approx((0.5, 10 / 40, 10 / 50))
+    values = spans.at_each_depth(wanted, [passage(0, 20), passage(20, 40)], lambda text: 400)
+    assert values["Token recall@500t"] == 0.5
+    assert values["Token recall@1000t"] == 1.0
+    assert values["Token IoU@5"] == pytest.approx(20 / 40)
+
+
+def test_abstention_equals_what_was_worked_out_by_hand() -> None:
+    found = judge_abstention([0.9, 0.6, 0.4], [0.5, 0.1], min_score=0.55)
+    assert found.area.value == pytest.approx(5 / 6)
+    assert (found.refused_unanswerable, found.refused_answerable) == (1.0, pytest.approx(1 / 3))
+    assert (found.best_threshold, found.best_refused_unanswerable) == (0.6, 1.0)
+
+
+# How sure
+
+
+def test_intervals_are_those_of_the_normal_approximation_on_many_questions() -> None:
+    values = np.random.default_rng(1).random(2_000)
+    found = resampling.estimate(values)
+    half = 1.96 * values.std() / math.sqrt(len(values))
+    assert found.low == pytest.approx(found.value - half, abs=0.001)
+    assert found.high == pytest.approx(found.value + half, abs=0.001)
+    assert resampling.estimate(values) == found
+
+
+def test_a_difference_that_is_luck_is_told_from_one_that_is_not() -> None:
+    draw = np.random.default_rng(2)
+    first = draw.random(200)
+    noise = resampling.compare(first, first + draw.normal(0, 0.1, 200))
+    real = resampling.compare(first, first + 0.05 + draw.normal(0, 0.1, 200))
+    assert noise.p_value > 0.05
+    assert noise.estimate.low < 0 < noise.estimate.high
+    assert real.p_value < 0.001 < real.estimate.low
+    assert resampling.compare(first, first).p_value == 1.0
+
+
+def test_the_paired_test_equals_all_sign_flips_where_they_can_be_counted() -> None:
+    """Four differences of one sign: 2 of 16 flips are as extreme."""
+    found = resampling.compare(np.zeros(4), np.array([0.1, 0.2, 0.3, 0.4]))
+    assert found.p_value == pytest.approx(2 / 16)
+    assert (found.wins, found.losses, found.ties) == (4, 0, 0)
+
+
+def test_the_halves_of_the_questions_are_whole_and_always_the_same() -> None:
+    tuned, held_out = resampling.halves(11)
+    assert sorted(tuned + held_out) == list(range(11))
+    assert (len(tuned), resampling.halves(11)) == (6, (tuned, held_out))
+
+
+# The whole
+
+
+@pytest.fixture
+def judged_set(tmp_path: Path) -> Path:
+    return write_judged_set(tmp_path / "set")
+
+
+def test_a_judged_set_is_ingested_asked_and_removed(
+    judged_set: Path, settings: Settings, tmp_path: Path
+) -> None:
+    found = evaluate(judged_set, settings)
+    assert found.estimates["Recall@100"].value == 1.0
+    assert found.estimates["Success@1"].value == 1.0
+    assert [one.question.id for one in found.answered] == ["q<1>", "q/2", "q#3"]
+    assert [one.question.id for one in found.unanswerable] == ["q4"]
+    assert found.abstention is not None
+    assert found.abstention.area.value == 1.0
+    assert "1 documents hold no text: nothing finds them" in found.notes
+    assert not (tmp_path / "state" / "chroma").exists()
+    assert not found.settings.storage.path.exists()
+
+
+def test_a_second_evaluation_embeds_nothing(judged_set: Path, settings: Settings) -> None:
+    first, second = evaluate(judged_set, settings), evaluate(judged_set, settings)
+    assert first.cost.tokens_embedded == first.cost.tokens > 0
+    assert second.cost.tokens_embedded == 0
+    assert second.cost.tokens == first.cost.tokens
+    assert {k: v.tolist() for k, v in first.values.items()} == {
+        k: v.tolist() for k, v in second.values.items()
+    }
+
+
+def test_a_collection_that_is_kept_is_used_again(judged_set: Path, settings: Settings) -> None:
+    options = EvaluationOptions(keep=True)
+    first, second = evaluate(judged_set, settings, options), evaluate(judged_set, settings, options)
+    assert second.settings.storage.path == first.settings.storage.path
+    assert first.settings.storage.path.is_relative_to(settings.storage.path)
+    assert any("is kept in" in one for one in second.notes)
+
+
+def test_questions_for_the_live_collection_are_judged_by_source_page_and_span(
+    corpus: Path, settings: Settings, tmp_path: Path
+) -> None:
+    ingest(corpus, settings)
+    words = "Hold the red button of the pump for\n five seconds."
+    file = write_lines(
+        tmp_path / "q.jsonl",
+        {"question": "red button", "answers": [{"source": "corpus/pump.md", "text": words}]},
+        {"question": "annual meeting", "answers": [{"source": "corpus/notes.txt", "page": 7}]},
+        {"question": "annual meeting", "answers": [{"source": "corpus/gone.txt"}]},
+        {"question": "village orchestra", "answers": []},
+    )
+    with pytest.warns(UserWarning, match=r"1 of the sources .* not in collection 'docs' \(1 quest"):
+        found = evaluate(file, settings)
+    assert found.values["Success@5"].tolist() == [1.0, 0.0, 0.0]
+    assert [one.unit for one in found.answered] == ["document", "page", "document"]
+    assert found.values["Token recall@5"][0] == 1.0
+    assert np.isnan(found.values["Token recall@5"][1:]).all()
+    assert found.estimates["Token recall@5"].value == 1.0
+
+
+def test_words_that_no_document_holds_are_warned_of(
+    corpus: Path, settings: Settings, tmp_path: Path
+) -> None:
+    ingest(corpus, settings)
+    row = {"question": "x", "answers": [{"source": "corpus/pump.md", "text": "a blue button"}]}
+    with pytest.warns(UserWarning, match="text of 1 answers does not stand"):
+        evaluate(write_lines(tmp_path / "q.jsonl", row), settings)
+
+
+def test_stored_text_is_the_documents_text_where_chunks_hold_it(
+    corpus: Path, settings: Settings
+) -> None:
+    ingest(corpus, settings)
+    question = Question("x", (locating.Answer("corpus/notes.txt", text="Members vote"),))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (found,) = locating.locate_answers([question], settings)
+    text = (corpus / "notes.txt").read_text(encoding="utf-8")
+    assert text[found.answers[0].start : found.answers[0].end] == "Members vote"
+
+
+def test_nothing_hostile_is_left_in_what_is_written(
+    judged_set: Path, make_settings: MakeSettings
+) -> None:
+    """Ids that are tags are escaped in the page and in the Markdown; the JSON is one object."""
+    found = evaluate(judged_set, make_settings())
+    written = evaluation_page(found)
+    assert "&lt;b&gt;1" in written
+    assert "<b>" not in written
+    assert "<script" not in written
+    assert "http://" not in written.replace("http-equiv", "")
+    assert json.loads(json.dumps(as_object(found)))["measures"]["nDCG@10"] == 1.0
+    assert "| nDCG@10 | 1.000 | 1.000 to 1.000 |" in as_markdown(found)
+
+
+def test_min_score_refuses_questions_and_counts_against_recall(
+    judged_set: Path, make_settings: MakeSettings
+) -> None:
+    found = evaluate(judged_set, make_settings(**{"retrieval.min_score": 0.99}))
+    assert found.estimates["Recall@100"].value == 0.0
+    assert found.abstention is not None
+    assert found.abstention.refused_unanswerable == 1.0
+    assert found.abstention.area.value == 1.0
