@@ -1,73 +1,153 @@
 """Passages to the text that a prompt quotes: numbered, delimited, cited, within a budget.
 
-Retrieved text is data. Whatever it says, it stays between its delimiters: text that looks
-like one of them is escaped, and nothing in it is executed, fetched or interpreted.
+Retrieved text is data. Whatever it says, it stays between its delimiters, and nothing in it is
+executed, fetched or interpreted. How each style sees to that:
+
+    xml       text that looks like one of the tags is escaped
+    markdown  a code block whose fence is longer than any run of backticks in the text
+    plain     every line of the text is indented, and no other line is
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 from xml.sax.saxutils import quoteattr
 
 from retriever.errors import QueryError
 from retriever.records import Citation, Context, Passage
 
-_DELIMITER = re.compile(r"<(?=\s*/?\s*(?:passage|passages)\b)", re.IGNORECASE)
-_SEPARATOR = "\n"
+Style = Literal["xml", "markdown", "plain"]
+Order = Literal["relevance", "document", "edges"]
+
+MOST_DUPLICATES_NAMED = 3
+_INVISIBLE = "\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff"
+_DELIMITER = re.compile(rf"<(?=[\s/{_INVISIBLE}]*passages?\b)", re.IGNORECASE)
+_BACKTICKS = re.compile(r"`+")
+_LINE_BREAK = re.compile(r"(\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029])")
+_INDENT = "  "
 
 CountTokens = Callable[[str], int]
+Block = Callable[[int, Passage], str]
+
+
+@dataclass(frozen=True, slots=True)
+class ContextOptions:
+    """How a context is laid out."""
+
+    style: Style = "xml"
+    order: Order = "relevance"
+    """`relevance`: as the passages come. `document`: passages of one document together and in
+    its order, the document of the best one first. `edges`: the best first, the second best
+    last, the least in the middle, which models read least (Liu et al. 2023, Lost in the
+    Middle)."""
+    max_per_document: int | None = None
+    """Most passages of one source; the first ones are taken."""
 
 
 def compose_context(
-    passages: Sequence[Passage], *, budget_tokens: int, count_tokens: CountTokens
+    passages: Sequence[Passage],
+    *,
+    budget_tokens: int,
+    count_tokens: CountTokens,
+    options: ContextOptions | None = None,
 ) -> Context:
     """Build the context block of a prompt.
 
     Passages are taken whole and in the order given; one that does not fit is left out, and
-    smaller ones after it may still get in. Numbers count from 1 without gaps.
+    smaller ones after it may still get in. What was taken is then put into its order, and
+    numbered from 1 without gaps as it stands. The same passages give the same text.
 
     Args:
         passages: as a retriever returned them.
         budget_tokens: most tokens of the text, delimiters included.
         count_tokens: tokens of a text, by the tokenizer of the model that will read it.
+        options: style, order and cap; the defaults where None.
 
     Returns:
         The text, its tokens, and what each number in it stands for.
 
     Raises:
-        QueryError: the budget is below 1.
+        QueryError: the budget or the cap is below 1, or there is no such style or order.
     """
-    if budget_tokens < 1:
-        raise QueryError(f"budget_tokens is {budget_tokens}; a context needs at least 1.")
-    blocks: list[str] = []
-    citations: dict[int, Citation] = {}
-    left_out: list[Passage] = []
+    layout = options or ContextOptions()
+    _require_usable(layout, budget_tokens)
+    block = _BLOCKS[layout.style]
+    separator = _SEPARATORS[layout.style]
+    taken: list[int] = []
+    of_source: Counter[str] = Counter()
     spent = 0
-    for passage in passages:
-        number = len(blocks) + 1
-        block = _block(number, passage)
-        cost = count_tokens(block + _SEPARATOR)
-        if spent + cost > budget_tokens:
-            left_out.append(passage)
+    for place, passage in enumerate(passages):
+        if of_source[passage.source] == layout.max_per_document:
             continue
-        spent += cost
-        blocks.append(block)
-        citations[number] = _citation(number, passage)
-    text = _SEPARATOR.join(blocks)
-    while blocks and count_tokens(text) > budget_tokens:
-        blocks.pop()
-        dropped = citations.pop(len(blocks) + 1)
-        left_out.insert(0, next(one for one in passages if one.id == dropped.chunk_id))
-        text = _SEPARATOR.join(blocks)
+        cost = count_tokens(block(len(taken) + 1, passage) + separator)
+        if spent + cost <= budget_tokens:
+            spent += cost
+            taken.append(place)
+            of_source[passage.source] += 1
+    while True:
+        arranged = _arranged([passages[place] for place in taken], layout.order)
+        text = separator.join(block(number, one) for number, one in enumerate(arranged, start=1))
+        token_count = count_tokens(text) if text else 0
+        if token_count <= budget_tokens:
+            break
+        taken.pop()
     return Context(
         text=text,
-        token_count=count_tokens(text) if text else 0,
-        citations=citations,
-        left_out=tuple(left_out),
+        token_count=token_count,
+        citations={number: _citation(number, one) for number, one in enumerate(arranged, start=1)},
+        left_out=tuple(one for place, one in enumerate(passages) if place not in set(taken)),
     )
 
 
-def _block(number: int, passage: Passage) -> str:
+def escape(text: str) -> str:
+    """The text, unable to close its passage or to open another; otherwise untouched."""
+    return _DELIMITER.sub("&lt;", text)
+
+
+def _require_usable(options: ContextOptions, budget_tokens: int) -> None:
+    if budget_tokens < 1:
+        raise QueryError(f"budget_tokens is {budget_tokens}; a context needs at least 1.")
+    if options.max_per_document is not None and options.max_per_document < 1:
+        raise QueryError(f"max_per_document is {options.max_per_document}; 1 is the least.")
+    if options.style not in _BLOCKS:
+        raise QueryError(f"There is no style {options.style!r}. Take one of {', '.join(_BLOCKS)}.")
+    if options.order not in _ORDERS:
+        raise QueryError(f"There is no order {options.order!r}. Take one of {', '.join(_ORDERS)}.")
+
+
+def _arranged(passages: Sequence[Passage], order: Order) -> Sequence[Passage]:
+    """Passages that come best first, in the order in which they are to be read."""
+    return _ORDERS[order](passages)
+
+
+def _as_given(passages: Sequence[Passage]) -> Sequence[Passage]:
+    return passages
+
+
+def _by_document(passages: Sequence[Passage]) -> Sequence[Passage]:
+    first: dict[str, int] = {}
+    for place, passage in enumerate(passages):
+        first.setdefault(passage.source, place)
+    return sorted(passages, key=lambda one: (first[one.source], one.start))
+
+
+def _best_at_edges(passages: Sequence[Passage]) -> Sequence[Passage]:
+    return [*passages[::2], *reversed(passages[1::2])]
+
+
+_ORDERS: Mapping[str, Callable[[Sequence[Passage]], Sequence[Passage]]] = {
+    "relevance": _as_given,
+    "document": _by_document,
+    "edges": _best_at_edges,
+}
+
+
+def _xml(number: int, passage: Passage) -> str:
     attributes = [f'number="{number}"', f"source={_attribute(passage.citation)}"]
+    if passage.duplicates:
+        attributes.append(f"also={_attribute(_others(passage))}")
     if passage.title:
         attributes.append(f"title={_attribute(passage.title)}")
     if passage.heading_path:
@@ -75,13 +155,45 @@ def _block(number: int, passage: Passage) -> str:
     return f"<passage {' '.join(attributes)}>\n{escape(passage.text)}\n</passage>"
 
 
+def _markdown(number: int, passage: Passage) -> str:
+    heading = _heading(passage)
+    span = "`" * (_longest_run(heading) + 1)
+    inner = f" {heading} " if "`" in heading else heading
+    fence = "`" * max(3, _longest_run(passage.text) + 1)
+    place = f"[{number}] {span}{inner}{span}"
+    return f"{place}\n\n{fence}text\n{passage.text}\n{fence}"
+
+
+def _plain(number: int, passage: Passage) -> str:
+    text = _LINE_BREAK.sub(rf"\1{_INDENT}", passage.text)
+    return f"[{number}] {_heading(passage)}\n{_INDENT}{text}"
+
+
+_BLOCKS: Mapping[str, Block] = {"xml": _xml, "markdown": _markdown, "plain": _plain}
+_SEPARATORS = {"xml": "\n", "markdown": "\n\n", "plain": "\n\n"}
+
+
+def _heading(passage: Passage) -> str:
+    """Where the passage stands, on one line."""
+    above = (passage.title, *(one for one in passage.heading_path if one != passage.title))
+    also = f"also {_others(passage)}" if passage.duplicates else ""
+    parts = [passage.citation, also, " > ".join(filter(None, above))]
+    return " | ".join(" ".join(part.split()) for part in parts if part)
+
+
+def _others(passage: Passage) -> str:
+    """The other places of the same text, few of them by name."""
+    named = [one.citation for one in passage.duplicates[:MOST_DUPLICATES_NAMED]]
+    more = len(passage.duplicates) - len(named)
+    return "; ".join([*named, *([f"{more} more"] if more else [])])
+
+
+def _longest_run(text: str) -> int:
+    return max((len(run) for run in _BACKTICKS.findall(text)), default=0)
+
+
 def _attribute(value: str) -> str:
     return quoteattr(" ".join(value.split()))
-
-
-def escape(text: str) -> str:
-    """The text, unable to close its passage or to open another; otherwise untouched."""
-    return _DELIMITER.sub("&lt;", text)
 
 
 def _citation(number: int, passage: Passage) -> Citation:
@@ -94,4 +206,5 @@ def _citation(number: int, passage: Passage) -> Citation:
         line_start=passage.line_start,
         line_end=passage.line_end,
         chunk_id=passage.id,
+        also=tuple(one.citation for one in passage.duplicates),
     )

@@ -65,6 +65,8 @@ class Citation:
     line_start: int
     line_end: int
     chunk_id: str
+    also: tuple[str, ...] = ()
+    """Other places where the same text stands, as `Passage.citation` writes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ class Context:
     """Tokens of `text`, as the counter that was given counts them."""
     citations: Mapping[int, Citation]
     left_out: tuple[Passage, ...] = ()
-    """Passages that did not fit into the budget, best first."""
+    """Passages that did not fit into the budget, or were too many of one document; best first."""
 
     def __str__(self) -> str:
         """The text."""
