@@ -200,6 +200,7 @@ def test_search_prints_a_list_of_passages_with_their_places(
     first = ended.json[0]
     assert set(first) == {
         "rank", "score", "text", "source", "start", "end", "page", "heading", "metadata",
+        "candidates",
     }  # fmt: skip
     assert first["source"] == "corpus/pump.md"
     text = (library / "corpus" / "pump.md").read_text(encoding="utf-8")

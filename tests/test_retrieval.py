@@ -37,11 +37,11 @@ def test_the_nearest_passage_comes_first_with_its_place(ready: Settings) -> None
     assert str(best).startswith(f"[1] {best.score:.3f} corpus/pump.md:{best.line_start}-5")
 
 
-def test_scores_are_cosines_and_fall_with_rank(ready: Settings) -> None:
+def test_semantic_scores_are_cosines_and_fall_with_rank(ready: Settings) -> None:
     embedder = assembly.open_configured_embedder(ready)
     query = "cold water"
     with Retriever.open(ready) as retriever:
-        passages = retriever.retrieve(query, top_k=20)
+        passages = retriever.retrieve(query, top_k=20, mode="semantic")
     scores = [one.score for one in passages]
     assert scores == sorted(scores, reverse=True)
     assert [one.rank for one in passages] == list(range(1, len(passages) + 1))

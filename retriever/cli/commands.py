@@ -107,6 +107,10 @@ def search(  # noqa: PLR0913  # a command's options are its parameters
     min_score: Annotated[
         float | None, typer.Option(metavar="X", help="Leave out passages that score lower.")
     ] = None,
+    mode: Annotated[
+        str | None,
+        typer.Option(metavar="MODE", help="hybrid, semantic or lexical; retrieval.mode otherwise."),
+    ] = None,
     context: Annotated[
         bool, typer.Option("--context", help="Print the block that a prompt would quote.")
     ] = False,
@@ -124,7 +128,7 @@ def search(  # noqa: PLR0913  # a command's options are its parameters
     condition = _parse_where(where)
     if budget is not None and not context:
         raise typer.BadParameter("it needs --context.", param_hint="--budget")
-    settings = load(config, collection)
+    settings = load(config, collection, retrieval={"mode": mode})
     with (
         patience("Loading the model ...", after_s=MODEL_NOTE_AFTER_S),
         Retriever.open(settings) as retriever,

@@ -32,6 +32,9 @@ def passage_json(passage: Passage) -> dict[str, object]:
         "page": passage.page,
         "heading": " > ".join(passage.heading_path) or None,
         "metadata": dict(passage.metadata),
+        "candidates": {
+            one.ranker: {"rank": one.rank, "score": one.score} for one in passage.candidates
+        },
     }
 
 

@@ -178,6 +178,11 @@ class PhysicalCollection:
             for ids, distances in zip(answer["ids"], answer["distances"], strict=True)
         ]
 
+    def matching_ids(self, where: Mapping[str, object]) -> set[str]:
+        """The ids of the chunks that a filter in Chroma's form holds for."""
+        pages = self._pages(self._chunks, include=[], where=where)
+        return {chunk_id for page in pages for chunk_id in page["ids"]}
+
     def passages(self, scores: Mapping[str, float]) -> dict[str, Passage]:
         """The chunks of the ids in `scores` as unranked passages; rows of others are left out."""
         found: dict[str, Passage] = {}

@@ -2,19 +2,23 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
-
-import numpy as np
+from typing import Self, get_args
 
 from retriever import assembly
 from retriever.collection.filters import translate
+from retriever.collection.physical import SEMANTIC
 from retriever.context import compose_context
-from retriever.errors import CollectionDamaged, CollectionError, QueryError
-from retriever.protocols import BatchQueryEmbedder, Embedder, Vectors
-from retriever.records import Candidate, Context, Passage
+from retriever.errors import (
+    CollectionDamaged,
+    CollectionError,
+    FingerprintMismatch,
+    QueryError,
+)
+from retriever.lexical.index import LEXICAL
+from retriever.records import Context, Passage
+from retriever.retrieval.ranking import Mode, Request, fetch, rank
 from retriever.retrieval.snapshots import Snapshot, Snapshots
 from retriever.settings import Settings
 
@@ -74,6 +78,7 @@ class Retriever:
         top_k: int | None = None,
         where: Mapping[str, object] | None = None,
         min_score: float | None = None,
+        mode: Mode | None = None,
     ) -> list[Passage]:
         """The passages nearest to a query, best first.
 
@@ -82,16 +87,25 @@ class Retriever:
             top_k: most passages; the settings' `retrieval.top_k` (5) where None.
             where: a filter on metadata, see `retriever.collection.filters`.
             min_score: passages that score lower are left out.
+            mode: which rankers answer; the settings' `retrieval.mode` (hybrid) where None.
 
         Returns:
-            Passages with `score` = cosine similarity, from -1 to 1, 1 is best.
+            Passages by falling `score`, of which 1 is the best possible; each says in
+            `candidates` what the rankers thought of it. The score is
+            in mode hybrid that of `retriever.fusion.fuse`, from 0 to 1; a query of whose words
+            the collection holds none is fused from the semantic ranking alone, so that its
+            first passage has its cosine;
+            in mode semantic the cosine similarity, from -1 to 1;
+            in mode lexical BM25 / (BM25 + 10), from 0 to 1; no model is needed then.
             Empty where nothing is found.
 
         Raises:
             QueryError: the query is blank, `top_k` is below 1, the filter cannot be run.
             EmbeddingError: the query could not be embedded.
         """
-        return self.retrieve_many([query], top_k=top_k, where=where, min_score=min_score)[0]
+        return self.retrieve_many(
+            [query], top_k=top_k, where=where, min_score=min_score, mode=mode
+        )[0]
 
     def retrieve_many(
         self,
@@ -100,29 +114,28 @@ class Retriever:
         top_k: int | None = None,
         where: Mapping[str, object] | None = None,
         min_score: float | None = None,
+        mode: Mode | None = None,
     ) -> list[list[Passage]]:
         """Answer several queries, embedded in one batch; see `retrieve`."""
-        wanted = self._wanted(top_k)
-        least = self._settings.retrieval.min_score if min_score is None else min_score
-        texts = [_checked(query) for query in queries]
-        condition = translate(where)
-        if not texts:
+        request = self._request(queries, top_k, where, min_score, mode)
+        if not request.queries:
             return []
         for attempt in range(_ATTEMPTS):
             with self._snapshots.newest() as snapshot:
-                vectors = _embed(snapshot.embedder, texts)
                 try:
-                    answers = _answer(snapshot, vectors, wanted, condition)
+                    answers = _answer(snapshot, request)
+                except FingerprintMismatch:
+                    raise
                 except CollectionError:  # the snapshot's collection may just have been swapped
                     if attempt == _ATTEMPTS - 1:
                         raise
                     answers = None
                 if answers is not None:
-                    return [_ranked(answer, least) for answer in answers]
+                    return answers
                 self._snapshots.refresh(snapshot)
         raise CollectionDamaged(
             f"Collection {self._settings.collection!r} lost rows that its index still names. "
-            "Ingest its folders again."
+            "Mend it with: retriever repair"
         )
 
     async def aretrieve(
@@ -132,10 +145,31 @@ class Retriever:
         top_k: int | None = None,
         where: Mapping[str, object] | None = None,
         min_score: float | None = None,
+        mode: Mode | None = None,
     ) -> list[Passage]:
         """`retrieve`, on a thread, so that an event loop goes on."""
         return await asyncio.to_thread(
-            self.retrieve, query, top_k=top_k, where=where, min_score=min_score
+            self.retrieve, query, top_k=top_k, where=where, min_score=min_score, mode=mode
+        )
+
+    def _request(
+        self,
+        queries: Sequence[str],
+        top_k: int | None,
+        where: Mapping[str, object] | None,
+        min_score: float | None,
+        mode: Mode | None,
+    ) -> Request:
+        chosen = self._settings.retrieval
+        wanted = self._wanted(top_k)
+        return Request(
+            queries=tuple(_checked(query) for query in queries),
+            mode=chosen.mode if mode is None else _known(mode),
+            top_k=wanted,
+            candidate_count=max(wanted, chosen.candidate_count),
+            where=translate(where),
+            min_score=chosen.min_score if min_score is None else min_score,
+            weights={SEMANTIC: chosen.semantic_weight, LEXICAL: chosen.lexical_weight},
         )
 
     def _wanted(self, top_k: int | None) -> int:
@@ -178,32 +212,21 @@ def _checked(query: str) -> str:
     return text
 
 
-def _embed(embedder: Embedder, texts: Sequence[str]) -> Vectors:
-    if len(texts) > 1 and isinstance(embedder, BatchQueryEmbedder):
-        return embedder.embed_queries(texts)
-    return np.stack([embedder.embed_query(text) for text in texts])
+def _known(mode: str) -> Mode:
+    for known in get_args(Mode):
+        if mode == known:
+            return known  # type: ignore[no-any-return]
+    raise QueryError(f"There is no mode {mode!r}. There are: {', '.join(get_args(Mode))}.")
 
 
-def _answer(
-    snapshot: Snapshot, vectors: Vectors, wanted: int, where: Mapping[str, object] | None
-) -> list[list[Passage]] | None:
+def _answer(snapshot: Snapshot, request: Request) -> list[list[Passage]] | None:
     """The passages of each query, best first; None where the index named rows that are gone."""
     answers = []
-    for ranking in snapshot.data.rank(vectors, count=wanted, where=where):
-        passages = _passages(snapshot, ranking)
-        if len(passages) < len(ranking):
+    for ranked in rank(snapshot, request):
+        least = request.min_score
+        good = [one for one in ranked.fused if least is None or one.score >= least]
+        passages = fetch(snapshot, good, count=request.top_k)
+        if passages is None:
             return None
         answers.append(passages)
     return answers
-
-
-def _passages(snapshot: Snapshot, ranking: Sequence[Candidate]) -> list[Passage]:
-    found = snapshot.data.passages({one.chunk_id: one.score for one in ranking})
-    return [
-        replace(found[one.chunk_id], candidates=(one,)) for one in ranking if one.chunk_id in found
-    ]
-
-
-def _ranked(passages: Sequence[Passage], least: float | None) -> list[Passage]:
-    kept = [one for one in passages if least is None or one.score >= least]
-    return [replace(one, rank=rank) for rank, one in enumerate(kept, start=1)]

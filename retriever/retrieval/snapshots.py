@@ -7,8 +7,7 @@ opened and the old one is closed when the last query on it has ended.
 
 import contextlib
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -18,21 +17,72 @@ from retriever.collection.physical import PhysicalCollection
 from retriever.collection.state import CollectionState, differences
 from retriever.collection.store import Store
 from retriever.errors import FingerprintMismatch
+from retriever.indexing import open_current
+from retriever.lexical import LexicalIndex
 from retriever.protocols import Embedder
 from retriever.repairing.recovering import refuse_torn
+from retriever.retrieval.timing import stage
 from retriever.settings import Settings
 
 
-@dataclass(slots=True)
 class Snapshot:
-    """An open store, the state that it was opened at, and the embedder for its queries."""
+    """An open store and the state that it was opened at; what a mode needs is opened by need."""
 
-    store: Store
-    state: CollectionState
-    data: PhysicalCollection
-    embedder: Embedder
-    users: int = 0
-    retired: bool = False
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        *,
+        open_embedder: Callable[[CollectionState, PhysicalCollection], Embedder],
+    ) -> None:
+        """See the collection as it is now, through a store that becomes the snapshot's own.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            CollectionDamaged: a writer was killed while it wrote the index.
+        """
+        self._settings = settings
+        self._open_embedder = open_embedder
+        self._lock = threading.Lock()
+        self._embedder: Embedder | None = None
+        self._lexical: LexicalIndex | None = None
+        self.store = store
+        self.users = 0
+        self.retired = False
+        with store.guard():
+            self.state = store.state(settings.collection)
+            refuse_torn(store, self.state.live)
+            self.data = store.physical(self.state.live)
+
+    def embedder(self) -> Embedder:
+        """The embedder for queries; Chroma's index is loaded with it.
+
+        Raises:
+            FingerprintMismatch: the settings name another model than the one that built it.
+        """
+        with self._lock:
+            if self._embedder is None:
+                with self.store.guard():
+                    refuse_torn(self.store, self.state.live)
+                    if self.data.chunk_count():
+                        any_vector = _any_vector(self.data.fingerprint.embedding.dimension)
+                        self.data.rank(any_vector, count=1, where=None)
+                self._embedder = self._open_embedder(self.state, self.data)
+            return self._embedder
+
+    def lexical(self) -> LexicalIndex:
+        """The index of the collection's words, not older than the snapshot."""
+        with self._lock:
+            if self._lexical is None:
+                self._lexical = open_current(self._settings, self.store, self.state, self.data)
+            return self._lexical
+
+    def close(self) -> None:
+        """Free what was opened."""
+        with self._lock:
+            if self._lexical is not None:
+                self._lexical.close()
+            self.store.close()
 
 
 class Snapshots:
@@ -47,12 +97,14 @@ class Snapshots:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._lock = threading.Lock()
-        self._current = self._open(None)
+        self._embedder: Embedder | None = None
+        self._current = self._open()
 
     @contextlib.contextmanager
     def newest(self) -> Iterator[Snapshot]:
         """A snapshot of the last commit, open until the context is left."""
-        snapshot = self._acquire()
+        with stage("freshness"):
+            snapshot = self._acquire()
         try:
             yield snapshot
         finally:
@@ -73,60 +125,51 @@ class Snapshots:
         with self._lock:
             current = self._current
             now = current.store.state(current.state.name)
-            if now.live != current.state.live or self._is_stale(now):
+            if (now.live, now.revision) != (current.state.live, current.state.revision):
                 self._replace()
             self._current.users += 1
             return self._current
-
-    def _is_stale(self, now: CollectionState) -> bool:
-        """A server's index is always up to date, a folder's is as old as its client."""
-        return (
-            self._current.store.options.mode == "embedded"
-            and now.revision != self._current.state.revision
-        )
 
     def _release(self, snapshot: Snapshot) -> None:
         with self._lock:
             snapshot.users -= 1
             if snapshot.retired and snapshot.users == 0:
-                snapshot.store.close()
+                snapshot.close()
 
     def _replace(self) -> None:
         old = self._current
-        self._current = self._open(old)
+        self._current = self._open()
         self._retire(old)
 
     def _retire(self, snapshot: Snapshot) -> None:
         if not snapshot.retired:
             snapshot.retired = True
             if snapshot.users == 0:
-                snapshot.store.close()
+                snapshot.close()
 
-    def _open(self, before: Snapshot | None) -> Snapshot:
+    def _open(self) -> Snapshot:
         store = assembly.open_store(self._settings)
         try:
-            with store.guard():
-                state = store.state(self._settings.collection)
-                refuse_torn(store, state.live)
-                data = store.physical(state.live)
-                built = data.fingerprint.embedding
-                if data.chunk_count():
-                    data.rank(_any_vector(built.dimension), count=1, where=None)
-            if before is not None and before.embedder.fingerprint == built:
-                embedder = before.embedder
-            else:
-                embedder = self._open_embedder(state.name, data, follow=before is not None)
-            return Snapshot(store=store, state=state, data=data, embedder=embedder)
+            snapshot = Snapshot(self._settings, store, open_embedder=self._open_embedder)
+            if self._settings.retrieval.mode != "lexical":
+                snapshot.embedder()
+            return snapshot
         except BaseException:
             store.close()
             raise
 
-    def _open_embedder(self, name: str, data: PhysicalCollection, *, follow: bool) -> Embedder:
+    def _open_embedder(self, state: CollectionState, data: PhysicalCollection) -> Embedder:
         """The collection's embedder; a reader that was let in follows its collection's swaps."""
         built = data.fingerprint.embedding
-        embedder = assembly.open_collection_embedder(self._settings, built, follow=follow)
-        _refuse_other(name, differences(built, embedder.fingerprint))
-        return checked_embedder(embedder, data)
+        before = self._embedder
+        if before is not None and before.fingerprint == built:
+            return before
+        embedder = assembly.open_collection_embedder(
+            self._settings, built, follow=before is not None
+        )
+        _refuse_other(state.name, differences(built, embedder.fingerprint))
+        self._embedder = checked_embedder(embedder, data)
+        return self._embedder
 
 
 def _any_vector(dimension: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:

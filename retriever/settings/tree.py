@@ -26,6 +26,7 @@ COLLECTION_NAME = r"^[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?$"
 Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(gt=0)]
+Weight = Annotated[float, Field(gt=0, le=1_000_000)]
 LocalPath = Annotated[Path, AfterValidator(lambda path: Path(os.path.expanduser(path)))]
 """A path on this machine; `~` is the home folder, as in a shell."""
 
@@ -174,12 +175,23 @@ class IngestionSettings(Section):
 class RetrievalSettings(Section):
     """How passages are found."""
 
-    mode: Literal["semantic"] = Field("semantic", description="Which rankers answer.")
+    mode: Literal["hybrid", "semantic", "lexical"] = Field(
+        "hybrid", description="Which rankers answer: by meaning, by words, or hybrid: both."
+    )
     language: str = Field(
         "auto", description="Of all documents, as in en or de; auto tells it for each of them."
     )
     top_k: Positive = Field(5, description="Passages returned.")
+    candidate_count: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        100, description="Candidates that each ranker names; never fewer than top_k."
+    )
     min_score: float | None = Field(None, description="Passages that score lower are left out.")
+    semantic_weight: Weight = Field(
+        1.0, description="Factor on the weight that the semantic ranking is given (hybrid)."
+    )
+    lexical_weight: Weight = Field(
+        1.0, description="Factor on the weight that the lexical ranking is given (hybrid)."
+    )
 
 
 class LLMSettings(Section):
