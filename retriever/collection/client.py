@@ -5,6 +5,7 @@ import hashlib
 import itertools
 import logging
 import os
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -97,6 +98,13 @@ def connect(options: StorageOptions) -> Client:
         for session in _sessions(client):
             session.timeout = REQUEST_TIMEOUT_S
         return client
+
+
+@contextlib.contextmanager
+def unloaded() -> Iterator[bool]:
+    """Whether nothing in this process has loaded Chroma; meanwhile none of our clients opens."""
+    with _paths_lock:
+        yield "chromadb" not in sys.modules
 
 
 def disconnect(client: Client) -> None:

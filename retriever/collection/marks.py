@@ -43,6 +43,11 @@ def find_torn(folder: Path) -> list[str]:
     return sorted(torn)
 
 
+def any_left(folder: Path) -> bool:
+    """Whether a process died within a write, harmless or not."""
+    return next(folder.glob(f"*{_SUFFIX}"), None) is not None
+
+
 def clear(folder: Path, generation: str) -> None:
     """Forget how the last write to a generation ended: it was mended or deleted."""
     _path(folder, generation).unlink(missing_ok=True)

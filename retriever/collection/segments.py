@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from retriever.errors import CollectionError
@@ -37,6 +38,27 @@ _INDEX = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?:\.damaged-[0
 _INDEX_FILES = frozenset(
     {"header.bin", "data_level0.bin", "length.bin", "link_lists.bin", "index_metadata.pickle"}
 )
+
+
+def database(state_folder: Path) -> Path:
+    """The SQLite file: rows, texts, collections, and writes that no index holds yet."""
+    return state_folder / CHROMA / _DATABASE
+
+
+@contextlib.contextmanager
+def reading(state_folder: Path) -> Iterator[sqlite3.Connection]:
+    """Chroma's tables as of one moment; nothing can be changed through this.
+
+    To be used only while no Chroma is open in this process: `_indexes` says why.
+
+    Raises:
+        sqlite3.Error: the file cannot be read, or a killed writer left a journal to undo.
+    """
+    uri = f"{database(state_folder).absolute().as_uri()}?mode=ro"
+    with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_TIMEOUT_S)) as tables:
+        tables.isolation_level = None
+        tables.execute("BEGIN")
+        yield tables
 
 
 def index_folder(state_folder: Path, collection: str) -> Path | None:
@@ -78,7 +100,7 @@ def vacuum(state_folder: Path) -> None:
     Raises:
         CollectionError: another program is using it, or there is too little room on the disk.
     """
-    path = state_folder / CHROMA / _DATABASE
+    path = database(state_folder)
     try:
         with contextlib.closing(sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S)) as connection:
             connection.isolation_level = None  # VACUUM runs in no transaction
@@ -104,7 +126,7 @@ def _indexes(state_folder: Path) -> list[tuple[str, str]]:
     Read in a process of its own: an SQLite library that closes a file drops the locks that
     another one in the same process, such as Chroma's, holds on it (sqlite.org/howtocorrupt).
     """
-    path = (state_folder / CHROMA / _DATABASE).absolute()
+    path = database(state_folder).absolute()
     command = [sys.executable, "-I", "-c", _LIST_INDEXES, f"{path.as_uri()}?mode=ro"]
     done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode != 0:

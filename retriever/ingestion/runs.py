@@ -13,6 +13,7 @@ from retriever.errors import CollectionNotFound, DeletionRefused
 from retriever.indexing import kept_in_step
 from retriever.ingestion.applying import Line, Outcome, PlanApplication, Progress, prepare
 from retriever.ingestion.batching import batches
+from retriever.ingestion.glancing import find_unchanged
 from retriever.ingestion.surveying import IngestOptions, Survey, refuse_deletions, survey
 from retriever.records import ChunkCounts, IngestReport, Skipped
 from retriever.repairing.recovering import open_sound_store
@@ -81,12 +82,18 @@ def ingest(
     started = time.monotonic()
     settings = settings or Settings.load()
     options = options or IngestOptions()
-    with open_sound_store(settings) as store, _line(settings, options) as line:
-        line = replace(line, progress=progress)
-        found = _survey(folders, store, line, settings, options)
-        if not options.allow_delete:
-            refuse_deletions(found, settings)
-        report = _apply(found, store, line, settings)
+    with _line(settings, options) as line:
+        found = find_unchanged(
+            _each(folders),
+            settings,
+            options,
+            fingerprint=assembly.fingerprint(line.embedder, line.chunker),
+            reading=line.loader.reading,
+        )
+        if found is not None:
+            report = _report(found, Outcome(), settings.collection, total=found.chunk_count)
+        else:
+            report = _change(folders, replace(line, progress=progress), settings, options)
     return replace(report, seconds=round(time.monotonic() - started, 3))
 
 
@@ -103,6 +110,16 @@ def estimate(
     with _store_if_any(settings) as store, _line(settings, options) as line:
         found = _survey(folders, store, line, settings, options)
         return _estimate(found, line, settings)
+
+
+def _change(
+    folders: Folders, line: Line, settings: Settings, options: IngestOptions
+) -> IngestReport:
+    with open_sound_store(settings) as store:
+        found = _survey(folders, store, line, settings, options)
+        if not options.allow_delete:
+            refuse_deletions(found, settings)
+        return _apply(found, store, line, settings)
 
 
 @contextlib.contextmanager
@@ -139,13 +156,17 @@ def _survey(
     folders: Folders, store: Store | None, line: Line, settings: Settings, options: IngestOptions
 ) -> Survey:
     return survey(
-        [folders] if isinstance(folders, (str, Path)) else list(folders),
+        _each(folders),
         store,
         settings,
         options,
         fingerprint=assembly.fingerprint(line.embedder, line.chunker),
         reading=line.loader.reading,
     )
+
+
+def _each(folders: Folders) -> list[str | Path]:
+    return [folders] if isinstance(folders, (str, Path)) else list(folders)
 
 
 def _apply(found: Survey, store: Store, line: Line, settings: Settings) -> IngestReport:

@@ -1,6 +1,6 @@
 """What a run finds: the collection, its roots, and a plan. Reads alone; nothing is changed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from retriever.ingestion import planning, roots
 from retriever.ingestion.planning import Plan
 from retriever.loading.loader import hash_file
 from retriever.loading.walking import walk
-from retriever.records import DocumentRecord, Fingerprint, Root
+from retriever.records import CorpusFile, DocumentRecord, Fingerprint, Root, Skipped
 from retriever.settings import Settings
 
 
@@ -72,11 +72,7 @@ def survey(
     manifest = {record.source: record for record in data.manifest()} if data else {}
     unfinished = find_unfinished(data, manifest) if data and state and state.run else {}
     plan = planning.plan(
-        walk(
-            _present(run_roots),
-            assembly.loading_options(settings),
-            not_into=[settings.storage.path],
-        ),
+        corpus_files(run_roots, settings),
         run_roots,
         manifest,
         reading=reading,
@@ -96,6 +92,12 @@ def survey(
         chunk_count=sum(record.chunk_count for record in manifest.values()),
         replaces=found if state is None else None,
     )
+
+
+def corpus_files(run_roots: Sequence[Root], settings: Settings) -> Iterator[CorpusFile | Skipped]:
+    """What the roots hold; of one that is not there nothing is found, which is asked about."""
+    present = [root for root in run_roots if (root.path / root.within).exists()]
+    return walk(present, assembly.loading_options(settings), not_into=[settings.storage.path])
 
 
 def refuse_deletions(survey: Survey, settings: Settings) -> None:
@@ -162,11 +164,6 @@ def _usable(
         advice="Ingest with the config that built it, rebuild it with the new one (retriever swap "
         "--config FILE), or ingest into another collection (--collection NAME).",
     )
-
-
-def _present(run_roots: Sequence[Root]) -> list[Root]:
-    """The roots that are there: of one that is not, nothing is found, which is asked about."""
-    return [root for root in run_roots if (root.path / root.within).exists()]
 
 
 def _refuse_unreadable(plan: Plan, manifest: Mapping[str, DocumentRecord]) -> None:
