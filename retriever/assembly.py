@@ -110,7 +110,7 @@ def open_collection_embedder(
     remembered = {
         "model": built.model,
         "backend": built.backend,
-        "pooling": built.pooling if built.pooling in ("mean", "cls") else "auto",
+        "pooling": built.pooling if built.pooling in ("mean", "cls", "sif") else "auto",
         "query_prefix": built.query_prefix,
         "chunk_prefix": built.chunk_prefix,
         "window_tokens": built.window_tokens,

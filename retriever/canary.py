@@ -22,6 +22,7 @@ from retriever.errors import EmbeddingRejected, FingerprintMismatch
 from retriever.protocols import (
     BatchQueryEmbedder,
     Embedder,
+    SelectiveEmbedder,
     Side,
     TokenEmbedder,
     TokenVectors,
@@ -36,9 +37,16 @@ LEAST_COSINE = 0.99
 """Other arithmetic (bfloat16, another runtime) stays above 0.999; other weights fall far below."""
 
 
-def make_canary(embedder: Embedder) -> Canary:
-    """The canary of a new collection."""
-    return Canary(text=TEXT, vector=embedder.embed_chunks([TEXT])[0])
+def make_canary(embedder: Embedder, *, plain: Embedder | None = None) -> Canary:
+    """The canary of a new collection.
+
+    `plain` is what `embedder` wraps, if it wraps one: where it cannot embed our text, it names
+    another.
+    """
+    text, own = TEXT, plain or embedder
+    if isinstance(own, SelectiveEmbedder) and own.refusals([TEXT])[0]:
+        text = own.sample_text()
+    return Canary(text=text, vector=embedder.embed_chunks([text])[0])
 
 
 def check_canary(embedder: Embedder, canary: Canary, *, collection: str) -> float:

@@ -29,6 +29,7 @@ FLOORS: dict[str, set[str]] = {
         "repairing",
         "retrieval",
         "swapping",
+        "training",
     },
     "guards": {"canary"},
     "wiring": {"assembly", "settings"},
@@ -57,6 +58,7 @@ IMPORTING_FILES = {
     "chromadb": 1,
     "openai": 1,
     "cohere": 1,
+    "gensim": 1,
     "tenacity": 1,
     "pydantic_settings": 1,
     "bm25s": 1,
@@ -66,6 +68,7 @@ IMPORTING_FILES = {
 HEAVY = {
     "chromadb",
     "cohere",
+    "gensim",
     "huggingface_hub",
     "openai",
     "openvino",

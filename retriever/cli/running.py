@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn, TextIO
 import typer
 from typer.core import TyperGroup
 
-from retriever.cli import commands, evaluating, maintenance, swaps
+from retriever.cli import commands, evaluating, maintenance, swaps, training
 from retriever.cli.terminal import note, prepare_streams, show
 from retriever.errors import RetrieverError
 
@@ -59,6 +59,7 @@ for _command in (
     swaps.rollback,
     swaps.prune,
     swaps.cache,
+    training.train_words,
     maintenance.check,
     maintenance.repair,
     maintenance.compact,
@@ -66,7 +67,7 @@ for _command in (
     maintenance.import_,
     evaluating.eval_,
 ):
-    app.command(_command.__name__.rstrip("_"))(_command)
+    app.command(_command.__name__.rstrip("_").replace("_", "-"))(_command)
 
 
 def _show_version(wanted: bool) -> None:

@@ -13,7 +13,15 @@ if TYPE_CHECKING:
     from retriever.embedding.local import TokenStates
     from retriever.embedding.model_files import LocalModel
 
-BACKENDS = ("auto", "sentence-transformers", "transformers", "openai", "cohere")
+BACKENDS = (
+    "auto",
+    "sentence-transformers",
+    "transformers",
+    "static",
+    "word-vectors",
+    "openai",
+    "cohere",
+)
 MEMBERS = ("fingerprint", "count_tokens", "embed_chunks", "embed_query")
 
 
@@ -41,6 +49,10 @@ def open_embedder(options: EmbedderOptions) -> Embedder:
         from retriever.embedding.cohere import open_cohere
 
         return open_cohere(options)
+    if backend == "word-vectors":
+        from retriever.embedding.word_vectors import open_word_vectors
+
+        return open_word_vectors(options)
     return _open_local(options)
 
 
@@ -58,6 +70,11 @@ def _open_local(options: EmbedderOptions) -> Embedder:
     from retriever.embedding.tokenizing import open_tokenizer
     from retriever.embedding.weights import find_model
 
+    if options.pooling == "sif":
+        raise SettingsError(
+            "embedding.pooling is sif, which only word vectors have. Leave it unset, or set "
+            "embedding.backend = 'word-vectors'."
+        )
     model = read_model(options, find_model(options))
     tokenizer = open_tokenizer(model.folder, lower_case=model.lower_case)
     return LocalEmbedder(

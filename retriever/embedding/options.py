@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import SecretStr
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
-Pooling = Literal["auto", "mean", "cls"]
+Pooling = Literal["auto", "mean", "cls", "sif"]
 Runtime = Literal["auto", "torch", "openvino"]
 
 

@@ -21,8 +21,9 @@ from retriever.errors import LoadingError
 from retriever.indexing import Upkeep
 from retriever.ingestion.batching import Batch, Prepared, Totals, ahead_of_time, batches
 from retriever.ingestion.planning import Plan
+from retriever.ingestion.selecting import embeddable
 from retriever.loading.loader import DocumentLoader
-from retriever.protocols import Embedder
+from retriever.protocols import Embedder, SelectiveEmbedder
 from retriever.records import CorpusFile, IngestProgress, Skipped
 
 Progress = Callable[[IngestProgress], None]
@@ -54,11 +55,15 @@ class Outcome:
 
 
 def prepare(files: Sequence[CorpusFile], line: Line) -> Iterator[Prepared]:
-    """Read and cut files one by one; a file that cannot be read becomes its reason.
+    """Read and cut files one by one; a file that cannot be read or embedded becomes its reason.
 
     Raises:
         LoadingError: a file cannot be read and the line is strict.
     """
+    return embeddable(_cut(files, line), line.embedder)
+
+
+def _cut(files: Sequence[CorpusFile], line: Line) -> Iterator[Prepared]:
     reading = line.loader.reading
     for file in files:
         try:
@@ -73,14 +78,22 @@ def prepare(files: Sequence[CorpusFile], line: Line) -> Iterator[Prepared]:
 
 
 def embed_batch(
-    batch: Batch, data: PhysicalCollection, embedder: Embedder, cache: VectorCache | None
+    batch: Batch,
+    data: PhysicalCollection,
+    embedder: Embedder,
+    cache: VectorCache | None,
+    *,
+    plain: Embedder,
 ) -> None:
-    """Embed what `data` lacks of a batch; the first that is embedded leaves its canary."""
+    """Embed what `data` lacks of a batch; the first that is embedded leaves its canary.
+
+    `embedder` is `plain` behind the cache and the canary's check.
+    """
     missing = batch.find_missing(data)
     if not missing:
         return
     if data.canary is None:
-        data.set_canary(make_canary(embedder))
+        data.set_canary(make_canary(embedder, plain=plain))
     cached = cache.get_many(embedder.fingerprint, missing) if cache else {}
     batch.embed(embedder, cached.keys())
 
@@ -123,6 +136,8 @@ class PlanApplication:
         run = None if len(orphans) == len(left) else state.run
         self._save(state.next(run=run, tokens_per_s=self._rate(state.tokens_per_s)))
         self._outcome.warnings.extend(self._lexical.warnings)
+        if isinstance(self._line.embedder, SelectiveEmbedder):
+            self._outcome.warnings.extend(self._line.embedder.notes())
         return self._outcome
 
     def _save(self, state: CollectionState) -> CollectionState:
@@ -157,7 +172,13 @@ class PlanApplication:
         ):
             for batch in batches(prepared, most_chunks=self._line.commit_chunks):
                 began = time.monotonic()
-                embed_batch(batch, self._data, self._embedder, self._line.cache)
+                embed_batch(
+                    batch,
+                    self._data,
+                    self._embedder,
+                    self._line.cache,
+                    plain=self._line.embedder,
+                )
                 self._embedding_s += time.monotonic() - began
                 if pending is not None:
                     state = pending.result()
@@ -172,7 +193,7 @@ class PlanApplication:
         self._outcome.totals.add(batch.totals)
         for one in batch.prepared:
             if one.document is None:
-                kept = bool(batch.stored[one.file.source])
+                kept = one.keeps_stored and bool(batch.stored[one.file.source])
                 reason = one.reason + (" (the version ingested before is kept)" if kept else "")
                 self._outcome.skipped.append(Skipped(one.file.source, reason))
             else:

@@ -32,6 +32,13 @@ class Prepared:
     reason: str = ""
     reading: str = ""
     """Identity of what read it."""
+    emptied: bool = False
+    """Whether it was read and nothing of it can be embedded: what is stored of it is stale."""
+
+    @property
+    def keeps_stored(self) -> bool:
+        """Whether the version that is stored, if one is, stays as it is."""
+        return self.document is None and not self.emptied
 
 
 @dataclass(slots=True)
@@ -106,7 +113,7 @@ class Batch:
         return [
             chunk_id
             for one in self.prepared
-            if one.document is not None
+            if not one.keeps_stored
             for chunk_id in self.stored[one.file.source].keys() - {c.id for c in one.chunks}
         ]
 
@@ -179,7 +186,7 @@ class Batch:
         self.totals.deleted = len(self.stale)
 
     def _keeps_its_old_version(self, one: Prepared) -> bool:
-        return one.document is None and bool(self.stored[one.file.source])
+        return one.keeps_stored and bool(self.stored[one.file.source])
 
 
 def ahead_of_time(prepared: Iterable[Prepared]) -> AbstractContextManager[Iterator[Prepared]]:

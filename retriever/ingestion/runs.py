@@ -220,7 +220,9 @@ def _estimate(found: Survey, line: Line, settings: Settings) -> IngestEstimate:
     for batch in batches(
         prepare((*plan.updated, *plan.added), line), most_chunks=settings.ingestion.commit_chunks
     ):
-        unread.update({one.file.source: one.reason for one in batch.prepared if one.reason})
+        unread.update(
+            {one.file.source: one.reason for one in batch.prepared if one.document is None}
+        )
         texts = batch.find_missing(found.data)
         known = line.cache.get_many(fingerprint, texts) if line.cache else {}
         chunks += len(batch.missing)

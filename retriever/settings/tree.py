@@ -109,10 +109,12 @@ class EmbeddingSettings(Section):
     )
     backend: str = Field(
         "auto",
-        description="auto, sentence-transformers, transformers, openai, cohere, "
-        "or package.module:Class of your own.",
+        description="auto, sentence-transformers, transformers, static, word-vectors, openai, "
+        "cohere, or package.module:Class of your own.",
     )
-    path: LocalPath | None = Field(None, description="Local folder that holds the model's weights.")
+    path: LocalPath | None = Field(
+        None, description="Local folder that holds the model's weights, or file of word vectors."
+    )
     revision: str | None = Field(None, description="Branch, tag or commit on the model hub.")
     trust_remote_code: bool = Field(
         False, description="Run Python code that comes with the model. Leave it off."
@@ -131,8 +133,10 @@ class EmbeddingSettings(Section):
     chunk_prefix: str | None = Field(
         None, description="Text put before a chunk; the model's own where unset."
     )
-    pooling: Literal["auto", "mean", "cls"] = Field(
-        "auto", description="How a plain transformer's token vectors become one."
+    pooling: Literal["auto", "mean", "cls", "sif"] = Field(
+        "auto",
+        description="How the vectors of tokens become one: mean or cls (transformers), "
+        "mean or sif (word-vectors).",
     )
     dimension: Positive | None = Field(
         None, description="Shorter vectors from a model that was trained for it."

@@ -9,6 +9,7 @@ from retriever.collection import rows
 from retriever.collection.physical import PhysicalCollection
 from retriever.errors import CollectionDamaged, CollectionError, LoadingError
 from retriever.ingestion.batching import Prepared
+from retriever.ingestion.selecting import has_left_out
 from retriever.loading.loader import DocumentLoader
 from retriever.protocols import Embedder
 from retriever.records import Chunk, CorpusFile, DocumentRecord, Passage
@@ -46,14 +47,14 @@ def from_files(
     """
     for record in live.manifest():
         file = _file(record, roots)
-        if record.status == "skipped":
+        if record.status == "skipped" and not has_left_out(record):
             yield Prepared(file=file, document=None, reason=record.reason, reading=record.reading)
             continue
         try:
             document = loader.load(file)
         except LoadingError as error:
             raise CollectionError(_not_at_hand(record, error.reason)) from error
-        if document.content_hash != record.content_hash:
+        if document.content_hash != record.content_hash and record.status != "skipped":
             raise CollectionError(_not_at_hand(record, "it has changed"))
         chunks = tuple(chunker.chunk(document))
         yield Prepared(file=file, document=document, chunks=chunks, reading=loader.reading)
@@ -100,9 +101,14 @@ def check_copy(live: PhysicalCollection, target: PhysicalCollection, *, document
     """
     expected = sum(record.chunk_count for record in target.manifest())
     reachable = sum(len(page.ids) for page in target.chunk_pages(with_vectors=True))
-    known = {record.source: record.content_hash for record in live.manifest()}
-    copied = {record.source: record.content_hash for record in target.manifest()}
-    if expected != reachable or known != copied or documents != len(known):
+    known = {record.source: record for record in live.manifest()}
+    copied = {record.source: record for record in target.manifest()}
+    changed = known.keys() != copied.keys() or any(
+        record.content_hash != copied[source].content_hash
+        and not (has_left_out(record) or has_left_out(copied[source]))
+        for source, record in known.items()
+    )
+    if expected != reachable or changed or documents != len(known):
         raise CollectionDamaged(
             f"The new generation {target.name} holds {reachable} chunks of {len(copied)} "
             f"documents, not {expected} of {len(known)}. The live one was left as it is; "

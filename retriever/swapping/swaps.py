@@ -25,6 +25,7 @@ from retriever.errors import (
 from retriever.evaluation.questions import Question
 from retriever.ingestion.applying import embed_batch
 from retriever.ingestion.batching import Prepared, Totals, ahead_of_time, batches
+from retriever.ingestion.selecting import embeddable, has_left_out
 from retriever.ingestion.surveying import refuse_unfinished
 from retriever.protocols import Embedder
 from retriever.records import Fingerprint, IngestProgress
@@ -180,7 +181,10 @@ class _Swap:
                 f"Collection {self.state.name!r} was built with these settings already: there is "
                 "nothing to swap. Name the new model's config: --config configs/NAME.toml."
             )
-        self.from_files = self.built.chunking != self.wanted.chunking
+        # What the old model could not embed is in the files alone.
+        self.from_files = self.built.chunking != self.wanted.chunking or any(
+            has_left_out(record) for record in self._live.manifest()
+        )
 
     def known(self, texts: list[str]) -> set[str]:
         """The texts whose vectors the cache holds."""
@@ -188,6 +192,9 @@ class _Swap:
 
     def prepared(self) -> Iterator[Prepared]:
         """Every document of the live generation, cut as the new one is to be."""
+        return embeddable(self._cut(), self._embedder)
+
+    def _cut(self) -> Iterator[Prepared]:
         if not self.from_files:
             options = ChunkingOptions(**assembly.values(self._settings.chunking))
             yield from from_stored_text(self._live, options, self._embedder)
