@@ -18,10 +18,12 @@ from retriever import assembly
 from retriever.collection.physical import PhysicalCollection
 from retriever.collection.state import Canary
 from retriever.embedding.cache import CachingEmbedder, VectorCache
+from retriever.embedding.keeping import embed_keeping
 from retriever.errors import EmbeddingRejected, FingerprintMismatch
 from retriever.protocols import (
     BatchQueryEmbedder,
     Embedder,
+    Keep,
     SelectiveEmbedder,
     Side,
     TokenEmbedder,
@@ -126,6 +128,10 @@ class CheckedEmbedder:
     def embed_chunks(self, texts: Sequence[str]) -> Vectors:
         """Embed texts as chunks: float32, shape (len(texts), dimension), unit length."""
         return self._ready().embed_chunks(texts)
+
+    def embed_chunks_keeping(self, texts: Sequence[str], keep: Keep) -> Vectors:
+        """As `embed_chunks`, with vectors handed to `keep` part by part."""
+        return embed_keeping(self._ready(), texts, keep)
 
     def embed_query(self, text: str) -> Vectors:
         """Embed one query: float32, shape (dimension,)."""

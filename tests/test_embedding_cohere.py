@@ -82,7 +82,7 @@ def test_the_side_is_told_and_nothing_may_be_cut(server: ProviderServer) -> None
 
 def test_a_call_holds_at_most_96_texts(server: ProviderServer) -> None:
     texts = [f"text number {i}" for i in range(500)]
-    vectors = opened(server).embed_chunks(texts)
+    vectors = opened(server, concurrency=2).embed_chunks(texts)
     expected = HashingEmbedder(dimension=DIMENSION).embed_chunks(texts)
     np.testing.assert_allclose(vectors, expected, atol=1e-6)
     assert max(len(request.texts) for request in server.requests) == 96

@@ -195,7 +195,7 @@ def test_calls_are_spread_and_every_text_is_sent_once(server: ProviderServer) ->
     np.testing.assert_allclose(vectors, expected, atol=1e-6)
     sent = [text for request in server.requests for text in request.texts]
     assert sorted(sent) == sorted(set(texts))
-    assert len(server.requests) == 4
+    assert len(server.requests) == 5
 
 
 def test_a_call_stays_within_the_tokens_of_one_request(server: ProviderServer) -> None:

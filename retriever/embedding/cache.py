@@ -19,6 +19,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from retriever.embedding.keeping import SLICE_TEXTS, embed_keeping
 from retriever.embedding.vectors import no_vectors
 from retriever.errors import EmbeddingError
 from retriever.protocols import BatchQueryEmbedder, Embedder, Vectors
@@ -170,7 +171,9 @@ class CachingEmbedder:
     A process that is killed loses at most one slice. Queries are not cached.
     """
 
-    def __init__(self, embedder: Embedder, cache: VectorCache, *, slice_texts: int = 512) -> None:
+    def __init__(
+        self, embedder: Embedder, cache: VectorCache, *, slice_texts: int = SLICE_TEXTS
+    ) -> None:
         """Wrap `embedder`; `slice_texts` texts are embedded between two writes to the cache."""
         self._embedder = embedder
         self._cache = cache
@@ -207,10 +210,13 @@ class CachingEmbedder:
         with self._counting:
             self.hits += len(set(texts)) - len(missing)
             self.misses += len(missing)
-        for part in _slices(missing, self._slice_texts):
-            made = dict(zip(part, self._embedder.embed_chunks(part), strict=True))
-            self._cache.put_many(self.fingerprint, made)
-            vectors.update(made)
+        made = embed_keeping(
+            self._embedder,
+            missing,
+            partial(self._cache.put_many, self.fingerprint),
+            slice_texts=self._slice_texts,
+        )
+        vectors.update(zip(missing, made, strict=True))
         return np.stack([vectors[text] for text in texts])
 
     def embed_query(self, text: str) -> Vectors:

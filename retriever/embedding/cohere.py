@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 
 from retriever.embedding.catalogue import find_row
-from retriever.embedding.openai import LONGEST_QUOTE, TRANSIENT_STATUS, retry_after_s
+from retriever.embedding.openai import LONGEST_QUOTE, PACE_SETTINGS, TRANSIENT_STATUS
 from retriever.embedding.options import EmbedderOptions
+from retriever.embedding.provider import Answer, Limits, OverLimit, Side
 from retriever.embedding.provider_tokens import open_counter
-from retriever.embedding.remote import Answer, Budget, Limits, RemoteEmbedder, Side
+from retriever.embedding.rate_headers import read_limits, retry_after_s
+from retriever.embedding.remote import RemoteEmbedder
+from retriever.embedding.spending import Budget
 from retriever.errors import (
     EmbeddingError,
     EmbeddingRejected,
@@ -146,9 +149,15 @@ class CohereProvider:
     def _refusal(self, error: Any) -> EmbeddingError:
         status = error.status_code or 0
         answer = f"Cohere answered {status} for {self._model}: {self._masked(str(error.body))}"
+        headers = {key.lower(): value for key, value in (error.headers or {}).items()}
+        if status == 429:
+            return OverLimit(
+                f"{answer}. Try again later, or set {PACE_SETTINGS} to what the plan allows.",
+                retry_after_s=retry_after_s(headers),
+                limits=read_limits(headers),
+            )
         # The client also reports a good answer that it could not read.
         if status in TRANSIENT_STATUS or status >= 500 or status < 400:
-            headers = {key.lower(): value for key, value in (error.headers or {}).items()}
             return EmbeddingUnavailable(
                 f"{answer}. Try again later.", retry_after_s=retry_after_s(headers)
             )

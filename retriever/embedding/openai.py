@@ -1,12 +1,9 @@
 """OpenAI's embedding models, and every server that speaks its protocol."""
 
 import base64
-import email.utils
-import math
 import re
 import threading
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +11,11 @@ from numpy.typing import NDArray
 
 from retriever.embedding.catalogue import ModelRow, find_row
 from retriever.embedding.options import EmbedderOptions
+from retriever.embedding.provider import Answer, Limits, OverLimit, Side, TooLargeError
 from retriever.embedding.provider_tokens import open_counter
-from retriever.embedding.remote import Answer, Budget, Limits, RemoteEmbedder, Side, TooLargeError
+from retriever.embedding.rate_headers import RateLimits, read_limits, retry_after_s
+from retriever.embedding.remote import RemoteEmbedder
+from retriever.embedding.spending import Budget
 from retriever.errors import (
     EmbeddingError,
     EmbeddingRejected,
@@ -39,6 +39,9 @@ COUNTING_ADVICE = (
 _ABOUT_SIZE = re.compile(
     r"context.?length|maximum|max_tokens|too (?:large|long|many)|exceed|reduce", re.IGNORECASE
 )
+_BEYOND_A_MINUTE = re.compile(r"request too large", re.IGNORECASE)
+"""How OpenAI answers a call of more tokens than a minute's limit."""
+PACE_SETTINGS = "embedding.requests_per_minute and embedding.tokens_per_minute"
 _NO_MONEY = "insufficient_quota"
 _ADVICE = {
     401: "Check the key: OPENAI_API_KEY or embedding.api_key.",
@@ -141,10 +144,10 @@ class OpenAIProvider:
         extra = {} if self._dimensions is None else {"dimensions": self._dimensions}
         try:
             # Asked for by name, the client leaves base64 as it came, and it is checked here.
-            response = client.embeddings.create(
+            raw = client.embeddings.with_raw_response.create(
                 model=self._model, input=list(texts), encoding_format=self._encoding, **extra
             )
-            return _read(response, len(texts))
+            return _read(raw.parse(), len(texts), read_limits(raw.headers))
         except (openai.OpenAIError, ValueError, TypeError, AttributeError) as error:
             if self._encoding == "base64" and _about_encoding(error):
                 self._encoding = "float"
@@ -198,12 +201,20 @@ class OpenAIProvider:
         status, said = error.status_code, self._masked(str(error.message))
         answer = f"{self._server} answered {status} for {self._options.model}: {said}"
         no_money = _NO_MONEY in (error.code, error.type)
+        too_large = status == 413 or (status == 400 and _ABOUT_SIZE.search(said))
+        if too_large or (status == 429 and _BEYOND_A_MINUTE.search(said)):
+            return TooLargeError(f"{answer} Make smaller chunks (chunking.tokens).")
+        if status == 429 and not no_money:
+            headers = error.response.headers
+            return OverLimit(
+                f"{answer} Try again later, or set {PACE_SETTINGS} to what the plan allows.",
+                retry_after_s=retry_after_s(headers),
+                limits=read_limits(headers),
+            )
         if (status in TRANSIENT_STATUS or status >= 500) and not no_money:
             return EmbeddingUnavailable(
                 f"{answer} Try again later.", retry_after_s=retry_after_s(error.response.headers)
             )
-        if status == 413 or (status == 400 and _ABOUT_SIZE.search(said)):
-            return TooLargeError(f"{answer} Make smaller chunks (chunking.tokens).")
         advice = _ADVICE.get(status, "Check the model's name and the settings of embedding.")
         return EmbeddingRejected(
             f"{answer} {'Check the plan and billing.' if no_money else advice}"
@@ -238,23 +249,7 @@ def _about_encoding(error: Exception) -> bool:
     )
 
 
-def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """The pause that a provider asks for, in seconds; a date is counted from now."""
-    for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        value = headers.get(name)
-        if value is None:
-            continue
-        try:
-            seconds = float(value) * unit_s
-        except ValueError:
-            parsed = email.utils.parsedate_tz(value)
-            seconds = email.utils.mktime_tz(parsed) - time.time() if parsed else math.nan
-        if math.isfinite(seconds) and seconds >= 0:
-            return seconds
-    return None
-
-
-def _read(response: Any, count: int) -> Answer:
+def _read(response: Any, count: int, limits: RateLimits) -> Answer:
     """The vectors of an answer, put in the order of the texts by their index.
 
     Raises:
@@ -265,7 +260,7 @@ def _read(response: Any, count: int) -> Answer:
         raise ValueError(f"{len(response.data)} vectors for {count} texts")
     usage = getattr(response, "usage", None)
     tokens = getattr(usage, "total_tokens", 0) if usage else 0
-    return Answer(np.stack([by_index[i] for i in range(count)]), int(tokens or 0))
+    return Answer(np.stack([by_index[i] for i in range(count)]), int(tokens or 0), limits)
 
 
 def _vector(embedding: object) -> NDArray[np.float32]:

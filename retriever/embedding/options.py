@@ -37,7 +37,9 @@ class EmbedderOptions:
     base_url: str | None = None
     timeout_s: float = 60.0
     max_attempts: int = 6
-    concurrency: int = 4
+    concurrency: int = 8
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
     budget_usd: float | None = None
     cache_dir: Path | None = None
     """Folder for what can be made again: hashes of weights, converted models. None keeps none."""

@@ -7,12 +7,14 @@ from typing import TypeVar
 
 import tenacity
 
+from retriever.embedding.provider import OverLimit
+from retriever.embedding.rate_headers import LONGEST_RESET_S
 from retriever.errors import EmbeddingUnavailable
 
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
-LONGEST_RETRY_AFTER_S = 120.0
-"""A provider that asks for a longer pause is asked again after this long."""
+OVER_LIMIT_FACTOR = 8
+"""A limit counts a minute: who is over it, and is not told for how long, waits longer."""
 
 T = TypeVar("T")
 
@@ -22,7 +24,8 @@ def call_until_answered(call: Callable[[], T], *, max_attempts: int, stopped: th
 
     Waits grow from half a second to half a minute, each shortened at random by up to a half so
     that callers that failed together do not return together ("equal jitter", Brooker 2015,
-    Exponential Backoff And Jitter). A longer pause that the provider asked for is kept.
+    Exponential Backoff And Jitter). A longer pause that the provider asked for is kept; a call
+    over a limit that is told nothing begins with four seconds.
 
     Args:
         call: one try.
@@ -45,8 +48,10 @@ def call_until_answered(call: Callable[[], T], *, max_attempts: int, stopped: th
 
 
 def _wait_s(state: tenacity.RetryCallState) -> float:
-    grown = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** (state.attempt_number - 1))
-    jittered = grown * (0.5 + random.random() / 2)  # noqa: S311
     error = state.outcome.exception() if state.outcome else None
-    asked = error.retry_after_s if isinstance(error, EmbeddingUnavailable) else None
-    return max(jittered, min(asked or 0.0, LONGEST_RETRY_AFTER_S))
+    asked_s = error.retry_after_s if isinstance(error, EmbeddingUnavailable) else None
+    lost = isinstance(error, OverLimit) and asked_s is None
+    first_s = FIRST_WAIT_S * (OVER_LIMIT_FACTOR if lost else 1)
+    grown_s = min(LONGEST_WAIT_S, first_s * 2.0 ** (state.attempt_number - 1))
+    jittered_s = grown_s * (0.5 + random.random() / 2)  # noqa: S311
+    return max(jittered_s, min(asked_s or 0.0, LONGEST_RESET_S))

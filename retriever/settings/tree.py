@@ -25,6 +25,7 @@ COLLECTION_NAME = r"^[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?$"
 
 Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
+PerMinute = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(gt=0)]
 Weight = Annotated[float, Field(gt=0, le=1_000_000)]
 LocalPath = Annotated[Path, AfterValidator(lambda path: Path(os.path.expanduser(path)))]
@@ -155,7 +156,11 @@ class EmbeddingSettings(Section):
     max_attempts: Positive = Field(
         6, description="Tries of one call while its failure is transient."
     )
-    concurrency: Positive = Field(4, description="Calls to a provider at the same time.")
+    concurrency: Positive = Field(8, description="Calls to a provider at the same time.")
+    requests_per_minute: PerMinute | None = Field(
+        None, description="Most calls a minute; what the provider says of its limits is kept anyway."
+    )
+    tokens_per_minute: PerMinute | None = Field(None, description="Most tokens a minute.")
     budget_usd: Annotated[float, Field(ge=0)] | None = Field(
         None, description="Most that one run may spend, in US dollars."
     )

@@ -1,0 +1,34 @@
+"""Vectors kept as they come, so that an interruption loses little."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from retriever.embedding.vectors import no_vectors
+from retriever.protocols import Embedder, Keep, KeepingEmbedder, Vectors
+
+SLICE_TEXTS = 512
+"""Texts that are embedded before their vectors are kept, where the embedder gives no parts."""
+
+
+def embed_keeping(
+    embedder: Embedder, texts: Sequence[str], keep: Keep, *, slice_texts: int = SLICE_TEXTS
+) -> Vectors:
+    """Embed texts as chunks, handing vectors to `keep` part by part: (len(texts), dimension).
+
+    An embedder that gives parts decides what one is; of another's texts, a part is a slice.
+
+    Raises:
+        EmbeddingError: as the embedder, after what came before was kept.
+    """
+    if not texts:
+        return no_vectors(embedder.fingerprint.dimension)
+    if isinstance(embedder, KeepingEmbedder):
+        return embedder.embed_chunks_keeping(texts, keep)
+    parts = []
+    for start in range(0, len(texts), slice_texts):
+        part = texts[start : start + slice_texts]
+        vectors = embedder.embed_chunks(part)
+        keep(dict(zip(part, vectors, strict=True)))
+        parts.append(vectors)
+    return np.concatenate(parts)

@@ -1,0 +1,237 @@
+"""Limits of a provider, kept: against servers that count in different ways, in made-up time."""
+
+import heapq
+import math
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from retriever.embedding.metering import Meter
+from retriever.embedding.rate_headers import Gauge
+
+LATENCY_S = 0.05
+
+
+@dataclass
+class Bucket:
+    """Refills all the time, up to its size."""
+
+    limit: float
+    size: float
+    per_s: float
+    level: float = field(init=False)
+    last_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.level = self.size
+
+    def take(self, amount: float, now_s: float) -> tuple[bool, Gauge]:
+        self.level = min(self.size, self.level + (now_s - self.last_s) * self.per_s)
+        self.last_s = now_s
+        allowed = self.level >= amount - 1e-6
+        if allowed:
+            self.level -= amount
+        return allowed, Gauge(
+            self.size, max(0.0, self.level), (self.size - self.level) / self.per_s
+        )
+
+    def allowance(self, seconds: float) -> float:
+        return self.size + self.per_s * seconds
+
+
+@dataclass
+class SlidingWindow:
+    """Counts what came in the last minute."""
+
+    limit: float
+    period_s: float = 60.0
+    oldest_first: bool = True
+    held: deque[tuple[float, float]] = field(default_factory=deque)
+    used: float = 0.0
+
+    def take(self, amount: float, now_s: float) -> tuple[bool, Gauge]:
+        while self.held and self.held[0][0] <= now_s - self.period_s:
+            self.used -= self.held.popleft()[1]
+        allowed = self.used + amount <= self.limit + 1e-6
+        if allowed:
+            self.held.append((now_s, amount))
+            self.used += amount
+        end = self.held[0 if self.oldest_first else -1][0] + self.period_s if self.held else now_s
+        return allowed, Gauge(self.limit, max(0.0, self.limit - self.used), end - now_s)
+
+    def allowance(self, seconds: float) -> float:
+        return self.limit * (1 + seconds // self.period_s)
+
+
+@dataclass
+class FixedWindow:
+    """Counts from one full minute to the next."""
+
+    limit: float
+    began_s: float = -45.0
+    used: float = 0.0
+
+    def take(self, amount: float, now_s: float) -> tuple[bool, Gauge]:
+        while now_s >= self.began_s + 60.0:
+            self.began_s, self.used = self.began_s + 60.0, 0.0
+        allowed = self.used + amount <= self.limit + 1e-6
+        self.used += amount if allowed else 0.0
+        return allowed, Gauge(self.limit, self.limit - self.used, self.began_s + 60.0 - now_s)
+
+    def allowance(self, seconds: float) -> float:
+        return self.limit * (1 + (seconds + 45.0) // 60.0)
+
+
+Limiter = Bucket | SlidingWindow | FixedWindow
+
+
+@dataclass
+class Ran:
+    used: float = 0.0
+    over: int = 0
+
+
+def run(
+    meter: Meter,
+    limiter: Limiter,
+    *,
+    seconds: float,
+    amount: Callable[[int], float] = lambda _: 1.0,
+    charged: float = 1.0,
+    workers: int = 8,
+    tells: bool = True,
+) -> Ran:
+    """Calls by `workers`, each as soon as the meter lets it; times are the server's arrivals."""
+    now_s, number, heard, ran = 0.0, 0, False, Ran()
+    ends: list[tuple[float, int, bool, Gauge, float]] = []
+    while now_s < seconds:
+        wanted = amount(number)
+        alone = number > 0 and not heard
+        wait_s = math.inf if len(ends) == workers or alone else meter.wait_s(wanted, now_s)
+        end_s = ends[0][0] if ends else math.inf
+        if wait_s <= 0:
+            number += 1
+            meter.start(number, wanted, now_s)
+            allowed, gauge = limiter.take(wanted * charged, now_s + LATENCY_S / 2)
+            ran.over += not allowed
+            ran.used += wanted * charged if allowed else 0.0
+            heapq.heappush(ends, (now_s + LATENCY_S, number, allowed, gauge, wanted * charged))
+        elif end_s <= now_s + wait_s:
+            now_s, ended, allowed, gauge, cost = heapq.heappop(ends)
+            heard = True
+            meter.end(
+                ended,
+                now_s,
+                charged=cost if allowed else None,
+                gauge=gauge if tells else None,
+                refused=not allowed,
+            )
+        else:
+            assert wait_s < math.inf
+            now_s += wait_s
+    return ran
+
+
+LIMITERS: dict[str, Callable[[float], Limiter]] = {
+    "bucket of a minute": lambda limit: Bucket(limit, limit, limit / 60),
+    "window, oldest ends first": lambda limit: SlidingWindow(limit),
+    "window, whole when the newest ends": lambda limit: SlidingWindow(limit, oldest_first=False),
+    "clock minutes": lambda limit: FixedWindow(limit),
+}
+
+
+@pytest.mark.parametrize("kind", LIMITERS)
+@pytest.mark.parametrize("limit", [60, 600, 3000])
+def test_what_the_headers_tell_is_used_up_and_never_exceeded(kind: str, limit: float) -> None:
+    """At least 90 % of the rate, and nothing over it."""
+    limiter = LIMITERS[kind](limit)
+    ran = run(Meter(), limiter, seconds=200)
+    assert ran.over == 0
+    late = kind == "window, whole when the newest ends" and limit == 3000
+    assert ran.used >= (0.8 if late else 0.9) * limit * 200 / 60
+
+
+def test_a_bucket_is_used_up_with_all_that_flows_into_it() -> None:
+    """The headers show that it refills all the time: nobody waits until it is full again."""
+    ran = run(Meter(), Bucket(600, 600, 10), seconds=60)
+    assert ran.over == 0
+    assert ran.used >= 0.9 * (600 + 60 * 10)
+
+
+@pytest.mark.parametrize("kind", LIMITERS)
+@pytest.mark.parametrize("limit", [3, 60, 1200])
+def test_a_limit_that_is_set_is_kept_without_a_word_from_the_server(
+    kind: str, limit: float
+) -> None:
+    """At least 90 % of the rate, and nothing over it."""
+    ran = run(Meter(limit), LIMITERS[kind](limit), seconds=240, tells=False)
+    assert ran.over == 0
+    assert ran.used >= 0.9 * limit * 4
+
+
+def test_a_limit_that_is_set_is_kept_evenly() -> None:
+    """A server that lets a second's calls through at once, and no more, refuses none."""
+    ran = run(Meter(600), Bucket(600, 10, 10), seconds=120, tells=False)
+    assert ran.over == 0
+    assert ran.used >= 0.9 * 1200
+
+
+@pytest.mark.parametrize("kind", LIMITERS)
+@pytest.mark.parametrize("charged", [1.0, 0.5])
+@pytest.mark.parametrize("tells", [True, False])
+def test_tokens_are_kept_like_requests_and_what_was_counted_too_high_is_given_back(
+    kind: str, charged: float, tells: bool
+) -> None:
+    limit = 100_000.0
+    limiter = LIMITERS[kind](limit)
+    ran = run(
+        Meter(None if tells else limit),
+        limiter,
+        seconds=240,
+        amount=lambda number: 1000 + number * 997 % 3000,
+        charged=charged,
+        tells=tells,
+    )
+    assert ran.over == 0
+    assert ran.used >= 0.9 * limit * 4
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    limit=st.integers(1, 2000),
+    kind=st.sampled_from(sorted(LIMITERS)),
+    workers=st.integers(1, 16),
+    part=st.floats(0.01, 1.0),
+    tells=st.booleans(),
+)
+def test_no_limit_is_ever_exceeded(
+    limit: int, kind: str, workers: int, part: float, tells: bool
+) -> None:
+    meter = Meter(None if tells else limit)
+    ran = run(
+        meter,
+        LIMITERS[kind](limit),
+        seconds=130,
+        amount=lambda number: max(1.0, limit * part * (0.2 + number * 7 % 9 / 11)) % limit or 1.0,
+        workers=workers,
+        tells=tells,
+    )
+    assert ran.over == 0
+    assert ran.used > 0
+
+
+def test_after_a_refusal_in_spite_of_the_headers_calls_come_evenly() -> None:
+    """A server that tells of a minute and counts seconds refuses the first rush alone."""
+
+    class Quantised(Bucket):
+        def take(self, amount: float, now_s: float) -> tuple[bool, Gauge]:
+            allowed, _ = super().take(amount, now_s)
+            return allowed, Gauge(600, 600 if allowed else 599, 0.1)
+
+    ran = run(Meter(), Quantised(600, 10, 10), seconds=120)
+    assert ran.over <= 16
+    assert ran.used >= 0.9 * 1200
