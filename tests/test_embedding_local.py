@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tiny_models import write_pipeline_files, write_tokenizer
 
-from retriever.embedding.local import Batch, LocalEmbedder, batches
+from retriever.embedding.local import Batch, LocalEmbedder, TokenStates, batches
 from retriever.embedding.model_files import read_model
 from retriever.embedding.options import EmbedderOptions
 from retriever.embedding.precision import choose
@@ -54,7 +54,13 @@ class BagRunner:
 def opened(folder: Path, runner: BagRunner, batch_tokens: int = 200) -> LocalEmbedder:
     model = read_model(EmbedderOptions(model="tiny"), folder)
     tokenizer = FastTokenizer(folder / "tokenizer.json", lower_case=False)
-    return LocalEmbedder(model, tokenizer, lambda: runner, batch_tokens=batch_tokens)
+    return LocalEmbedder(
+        model, tokenizer, lambda: runner, batch_tokens=batch_tokens, load_tokens=_no_tokens
+    )
+
+
+def _no_tokens() -> TokenStates:
+    raise AssertionError("token vectors were not asked for")
 
 
 class TestLocalEmbedder(EmbedderContract):

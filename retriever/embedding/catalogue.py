@@ -155,6 +155,14 @@ ROWS = (
     _multilingual_e5("small", 384),
     _multilingual_e5("base", 768),
     _multilingual_e5("large", 1024),
+    ModelRow(
+        name="minishlab/potion-retrieval-32M",
+        backend="sentence-transformers",
+        dimension=512,
+        window_tokens=1_000_000,  # static: it reads a text of any length
+        config="potion-retrieval",
+        licence="MIT",
+    ),
     _openai("text-embedding-3-small", "openai-small", 1536, 0.02, 62.3),
     _openai("text-embedding-3-large", "openai-large", 3072, 0.13, 64.6),
     _openai("text-embedding-ada-002", "openai-ada", 1536, 0.10, 61.0),

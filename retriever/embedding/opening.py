@@ -67,6 +67,7 @@ def _open_local(options: EmbedderOptions) -> Embedder:
     from retriever.embedding.local import LocalEmbedder
     from retriever.embedding.model_files import read_model
     from retriever.embedding.runtimes import load_runner
+    from retriever.embedding.static_models import find_static, open_static
     from retriever.embedding.tokenizing import open_tokenizer
     from retriever.embedding.weights import find_model
 
@@ -75,7 +76,11 @@ def _open_local(options: EmbedderOptions) -> Embedder:
             "embedding.pooling is sif, which only word vectors have. Leave it unset, or set "
             "embedding.backend = 'word-vectors'."
         )
-    model = read_model(options, find_model(options))
+    folder = find_model(options)
+    matrix = find_static(folder)
+    if matrix is not None and not options.trust_remote_code:
+        return open_static(options, folder, matrix)
+    model = read_model(options, folder)
     tokenizer = open_tokenizer(model.folder, lower_case=model.lower_case)
     return LocalEmbedder(
         model,

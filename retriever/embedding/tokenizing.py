@@ -47,8 +47,8 @@ class Tokenizer(Protocol):
 class FastTokenizer:
     """The tokenizer of a `tokenizer.json`."""
 
-    def __init__(self, file: Path, *, lower_case: bool) -> None:
-        """Read the file.
+    def __init__(self, file: Path, *, lower_case: bool, special: bool = True) -> None:
+        """Read the file; `special` says whether special tokens are put around a text.
 
         Raises:
             SettingsError: it cannot be read.
@@ -65,6 +65,7 @@ class FastTokenizer:
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._lower_case = lower_case
+        self._special = special
         adds_up = not lower_case and _parts_at_blanks(self._tokenizer.to_str())
         self._words = WordCounts(self._counted) if adds_up else None
 
@@ -77,6 +78,21 @@ class FastTokenizer:
         if self._words is None:
             return self._counted(texts)
         return self._words.counts(texts)
+
+    @property
+    def unknown_id(self) -> int | None:
+        """The id of the token that stands for what is unknown; None where there is none."""
+        model = json.loads(self._tokenizer.to_str())["model"]
+        name = model.get("unk_token")
+        found: int | None = (
+            model.get("unk_id") if name is None else self._tokenizer.token_to_id(name)
+        )
+        return found
+
+    def names(self) -> list[str]:
+        """The tokens by their ids; empty where an id has none."""
+        size = self._tokenizer.get_vocab_size(with_added_tokens=True)
+        return [self._tokenizer.id_to_token(number) or "" for number in range(size)]
 
     def _counted(self, texts: Sequence[str]) -> list[int]:
         return [len(encoding) for encoding in self._encoded(texts)]
@@ -93,7 +109,7 @@ class FastTokenizer:
     def _encoded(self, texts: Sequence[str]) -> Iterator[Any]:
         for start in range(0, len(texts), PROBE_BATCH):
             ready = [self._ready(text) for text in texts[start : start + PROBE_BATCH]]
-            yield from self._tokenizer.encode_batch_fast(ready)
+            yield from self._tokenizer.encode_batch_fast(ready, add_special_tokens=self._special)
 
     def _ready(self, text: str) -> str:
         whole = well_formed(text)

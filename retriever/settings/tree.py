@@ -158,7 +158,8 @@ class EmbeddingSettings(Section):
     )
     concurrency: Positive = Field(8, description="Calls to a provider at the same time.")
     requests_per_minute: PerMinute | None = Field(
-        None, description="Most calls a minute; what the provider says of its limits is kept anyway."
+        None,
+        description="Most calls a minute; what the provider says of its limits is kept anyway.",
     )
     tokens_per_minute: PerMinute | None = Field(None, description="Most tokens a minute.")
     budget_usd: Annotated[float, Field(ge=0)] | None = Field(
