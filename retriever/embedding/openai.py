@@ -1,6 +1,7 @@
 """OpenAI's embedding models, and every server that speaks its protocol."""
 
 import base64
+import json
 import re
 import threading
 from collections.abc import Sequence
@@ -35,6 +36,8 @@ COUNTING_ADVICE = (
     "smaller than chunking.tokens says. For exact counts: pip install tiktoken, and once: "
     "python -c \"import tiktoken; tiktoken.get_encoding('cl100k_base')\""
 )
+
+OWN_FIELDS = frozenset({"model", "input", "encoding_format", "dimensions"})
 
 _ABOUT_SIZE = re.compile(
     r"context.?length|maximum|max_tokens|too (?:large|long|many)|exceed|reduce", re.IGNORECASE
@@ -99,13 +102,29 @@ def _fingerprint(options: EmbedderOptions, row: ModelRow | None) -> EmbeddingFin
     return EmbeddingFingerprint(
         backend="openai",
         model=row.name if row else options.model,
-        revision=options.revision or "-",
+        revision=(options.revision or "-") + _sides(options),
         dimension=dimension,
         window_tokens=window,
         pooling="provider",
         query_prefix=_chosen(options.query_prefix, row.query_prefix if row else ""),
         chunk_prefix=_chosen(options.chunk_prefix, row.chunk_prefix if row else ""),
     )
+
+
+def _sides(options: EmbedderOptions) -> str:
+    """The extra fields of requests, which change the vectors, for the fingerprint.
+
+    Raises:
+        SettingsError: one of them is what the request says itself.
+    """
+    fields = {"query": dict(options.query_fields), "chunk": dict(options.chunk_fields)}
+    for side, named in fields.items():
+        for name in sorted(OWN_FIELDS & named.keys()):
+            raise SettingsError(
+                f"embedding.{side}_fields names {name!r}, which every request says itself: it "
+                "comes from embedding.model, embedding.dimension and the texts. Leave it out."
+            )
+    return json.dumps(fields, sort_keys=True) if any(fields.values()) else ""
 
 
 def _chosen(setting: str | None, default: str) -> str:
@@ -135,13 +154,18 @@ class OpenAIProvider:
         self._lock = threading.Lock()
 
     def call(self, texts: Sequence[str], side: Side) -> Answer:
-        """One request; this protocol knows no sides.
+        """One request; the protocol knows no sides, but servers may take fields of their own.
 
         Raises:
             EmbeddingError: see `Provider.call`.
         """
         client, openai = self._connect()
-        extra = {} if self._dimensions is None else {"dimensions": self._dimensions}
+        options = self._options
+        extra: dict[str, Any] = {
+            "extra_body": dict(options.query_fields if side == "query" else options.chunk_fields)
+        }
+        if self._dimensions is not None:
+            extra["dimensions"] = self._dimensions
         try:
             # Asked for by name, the client leaves base64 as it came, and it is checked here.
             raw = client.embeddings.with_raw_response.create(

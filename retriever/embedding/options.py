@@ -1,6 +1,7 @@
 """What an embedder is opened with: plain values, without where they came from."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -35,6 +36,8 @@ class EmbedderOptions:
     batch_tokens: int = 16_384
     api_key: SecretStr | None = None
     base_url: str | None = None
+    query_fields: Mapping[str, str | bool | int] = field(default_factory=dict)
+    chunk_fields: Mapping[str, str | bool | int] = field(default_factory=dict)
     timeout_s: float = 60.0
     max_attempts: int = 6
     concurrency: int = 8

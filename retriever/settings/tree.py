@@ -152,6 +152,12 @@ class EmbeddingSettings(Section):
     base_url: str | None = Field(
         None, description="Another server with the same protocol; OPENAI_BASE_URL is honoured too."
     )
+    query_fields: dict[str, str | bool | int] = Field(
+        {}, description='Fields to add to each request for a query, as in {input_type = "query"}.'
+    )
+    chunk_fields: dict[str, str | bool | int] = Field(
+        {}, description="Fields to add to each request for chunks (OpenAI's protocol)."
+    )
     timeout_s: Seconds = Field(60.0, description="Time limit of one call to a provider.")
     max_attempts: Positive = Field(
         6, description="Tries of one call while its failure is transient."
