@@ -33,7 +33,7 @@ find_python() {
 extras() {
     case "$1" in
         app) echo offline,office,openvino,eval ;;
-        dev) echo offline,office,openvino,cohere,eval,words,dev ;;
+        dev) echo offline,office,openvino,cohere,eval,map,words,dev ;;
     esac
 }
 
