@@ -104,9 +104,20 @@ def open_collection_embedder(
     An application without a config file thus embeds its queries as the collection was built.
     With `follow` the collection decides all of it: for a reader whose collection was swapped.
     """
+    embedding = remembered_embedding(settings, built, follow=follow)
+    return open_embedder(embedder_options(settings.model_copy(update={"embedding": embedding})))
+
+
+def remembered_embedding(
+    settings: Settings, built: EmbeddingFingerprint, *, follow: bool = False
+) -> EmbeddingSettings:
+    """How a collection's queries are embedded: what the settings leave open is as it was built.
+
+    Settings that name another model leave nothing open.
+    """
     chosen = set() if follow else settings.embedding.model_fields_set
     if "model" in chosen and settings.embedding.model != built.model:
-        return open_configured_embedder(settings)
+        return settings.embedding
     remembered = {
         "model": built.model,
         "backend": built.backend,
@@ -119,8 +130,7 @@ def open_collection_embedder(
     if ":" in settings.embedding.backend + built.backend:
         remembered.pop("backend")  # a class of one's own is named by settings alone, never by data
     unset = {name: value for name, value in remembered.items() if name not in chosen}
-    embedding = settings.embedding.model_copy(update=unset)
-    return open_embedder(embedder_options(settings.model_copy(update={"embedding": embedding})))
+    return settings.embedding.model_copy(update=unset)
 
 
 def open_lexical(settings: Settings, folder: Path) -> LexicalIndex:

@@ -16,11 +16,23 @@ from retriever.errors import SettingsError
 from retriever.evaluation import locating, resampling, spans
 from retriever.evaluation.abstention import judge_abstention
 from retriever.evaluation.beir import read_judged_set, write_corpus
+from retriever.evaluation.comparing import (
+    compare_configurations,
+    comparison_object,
+    verdicts,
+)
 from retriever.evaluation.measures import JudgedRanking, judge, parse_measure
-from retriever.evaluation.page import evaluation_page
+from retriever.evaluation.page import comparison_page, evaluation_page
 from retriever.evaluation.questions import Question, read_questions
 from retriever.evaluation.report import as_markdown, as_object
 from retriever.evaluation.runs import EvaluationOptions, evaluate
+from retriever.evaluation.tuning import (
+    TuningOptions,
+    combinations,
+    toml_lines,
+    tune,
+    verdict_of,
+)
 from retriever.ingestion import ingest
 from retriever.records import Passage
 from retriever.settings import Settings
@@ -302,3 +314,103 @@ def test_min_score_refuses_questions_and_counts_against_recall(
     assert found.abstention is not None
     assert found.abstention.refused_unanswerable == 1.0
     assert found.abstention.area.value == 1.0
+
+
+# Configurations side by side
+
+
+def test_configurations_that_differ_in_retrieval_alone_ask_the_live_collection(
+    corpus: Path, make_settings: MakeSettings, tmp_path: Path
+) -> None:
+    """The other is built from the collection's folders; the state folder is left as it was."""
+    ingest(corpus, make_settings())
+    file = write_lines(
+        tmp_path / "q.jsonl",
+        {"question": "red button of the pump", "answers": [{"source": "corpus/pump.md"}]},
+        {"question": "annual meeting", "answers": [{"source": "corpus/notes.txt"}]},
+    )
+    found = compare_configurations(
+        file,
+        {
+            "hybrid": make_settings(),
+            "semantic": make_settings(**{"retrieval.mode": "semantic"}),
+            "small": make_settings(**{"chunking.tokens": 16}),
+        },
+    )
+    places = [one.settings.storage.path for one in found.evaluations]
+    assert places[0] == places[1] == tmp_path / "state" != places[2]
+    assert found.evaluations[2].cost.chunks > found.evaluations[0].cost.chunks
+    assert found.differences["semantic"]["nDCG@10"].estimate.value == 0.0
+    assert "cannot be told apart" in verdicts(found)[0]
+    assert json.dumps(comparison_object(found))
+
+
+def test_configurations_of_a_judged_set_share_a_collection_and_the_vectors(
+    judged_set: Path, make_settings: MakeSettings
+) -> None:
+    found = compare_configurations(
+        judged_set,
+        {
+            "<hybrid>": make_settings(),
+            "lexical": make_settings(**{"retrieval.mode": "lexical"}),
+            "large": make_settings(**{"chunking.tokens": 128}),
+        },
+    )
+    first, second, third = found.evaluations
+    assert first.settings.storage.path == second.settings.storage.path
+    assert third.settings.storage.path != first.settings.storage.path
+    assert third.cost.tokens_embedded == 0
+    written = comparison_page(found)
+    assert "<hybrid>" not in written
+    assert written.count("<svg") == 5
+
+
+def test_a_configuration_whose_folders_are_gone_says_what_to_do(
+    corpus: Path, make_settings: MakeSettings, tmp_path: Path
+) -> None:
+    ingest(corpus, make_settings())
+    file = write_lines(
+        tmp_path / "q.jsonl", {"question": "x", "answers": [{"source": "corpus/pump.md"}]}
+    )
+    corpus.rename(tmp_path / "elsewhere")
+    with pytest.raises(SettingsError, match="Mount them"):
+        compare_configurations(
+            file, {"a": make_settings(), "b": make_settings(**{"chunking.tokens": 24})}
+        )
+
+
+def test_tuning_chooses_by_one_half_and_proves_on_the_other(
+    corpus: Path, make_settings: MakeSettings, tmp_path: Path
+) -> None:
+    ingest(corpus, make_settings())
+    asked = {"pump.md": "red button pump", "guides/boiler.md": "boiler water", "notes.txt": "vote"}
+    rows = [
+        {"question": f"{words} {number}", "answers": [{"source": f"corpus/{name}"}]}
+        for number in range(4)
+        for name, words in asked.items()
+    ]
+    found = tune(
+        write_lines(tmp_path / "q.jsonl", *rows),
+        make_settings(),
+        tuning=TuningOptions(max_trials=4),
+    )
+    assert found.trials[0].changes == {}
+    assert (len(found.trials), found.held_out) == (4, 6)
+    assert not found.is_better
+    assert "eave" in verdict_of(found)
+
+
+def test_the_grid_begins_with_what_is_nearest_to_the_present_settings(
+    settings: Settings,
+) -> None:
+    sizes = [len(one) for one in combinations(settings)]
+    assert sizes[0] == 0
+    assert sizes == sorted(sizes)
+    assert toml_lines({"chunking.tokens": 100, "retrieval.mode": "lexical"}) == [
+        "[chunking]", "tokens = 100", "[retrieval]", 'mode = "lexical"',
+    ]  # fmt: skip
+
+
+def test_too_few_questions_cannot_tune(judged_set: Path, settings: Settings) -> None:
+    with pytest.raises(SettingsError, match="at least 8"):
+        tune(judged_set, settings, tuning=TuningOptions(max_trials=2))

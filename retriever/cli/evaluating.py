@@ -73,6 +73,94 @@ def eval_(  # noqa: PLR0913  # a command's options are its parameters
     _check_gates(found, gates)
 
 
+def compare(  # noqa: PLR0913  # a command's options are its parameters
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="CONFIG CONFIG... QUESTIONS",
+            help="Two or more TOML files, then the folder or JSONL of questions.",
+        ),
+    ],
+    collection: Collection = None,
+    config: Config = None,
+    measure: Measures = None,
+    passages: Annotated[
+        int | None, typer.Option(metavar="N", min=1, max=10_000, help=PASSAGES_HELP)
+    ] = None,
+    html: Html = None,
+    as_markdown: AsMarkdown = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure two or more configurations on the same questions, and say what is luck."""
+    from retriever.cli.evaluations import show_comparison, shown_work
+    from retriever.evaluation.comparing import (
+        compare_configurations,
+        comparison_object,
+        comparison_rows,
+        verdicts,
+    )
+    from retriever.evaluation.configurations import labels_of
+    from retriever.evaluation.report import table
+
+    *configurations, questions = files
+    if len(set(configurations)) < 2:
+        raise typer.BadParameter(
+            "name two or more different config files, then the questions.",
+            param_hint="CONFIG CONFIG... QUESTIONS",
+        )
+    settings = {
+        label: load([*(config or ()), file], collection)
+        for label, file in zip(labels_of(configurations), configurations, strict=True)
+    }
+    with shown_work() as work:
+        options = _options(measure, {}, passages=passages, keep=False, work=work)
+        found = compare_configurations(Path(questions), settings, options)
+    if html is not None:
+        from retriever.evaluation.page import comparison_page
+
+        write_page(html, comparison_page(found))
+    if as_json:
+        show_json(comparison_object(found))
+    elif as_markdown:
+        show(table(*comparison_rows(found)), "", *verdicts(found))
+    else:
+        show_comparison(found)
+
+
+def tune(  # a command's options are its parameters
+    questions: Questions,
+    collection: Collection = None,
+    config: Config = None,
+    measure: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What to choose by; nDCG@10 if not given.")
+    ] = None,
+    max_trials: Annotated[
+        int, typer.Option(metavar="N", min=2, max=1_000, help="Most combinations that are tried.")
+    ] = 24,
+    max_minutes: Annotated[
+        float | None, typer.Option(metavar="M", min=0, help="Begin no trial after that.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Try a small grid of settings: chosen by half of the questions, proved on the other half."""
+    from retriever.cli.evaluations import show_tuning, shown_work, tuning_object
+    from retriever.evaluation.tuning import TuningOptions, label_of
+    from retriever.evaluation.tuning import tune as try_settings
+
+    names = [measure] if measure and _is_of_rankings(measure) else None
+    settings = load(config, collection)
+    with shown_work() as work:
+        options = _options(names or ["nDCG@10"], {}, passages=None, keep=False, work=work)
+        limits = TuningOptions(
+            max_trials=max_trials,
+            max_minutes=max_minutes,
+            measure=options.measures[0].name if names else measure or "",
+            tried=lambda trial: note(f"{trial.score:.4f}  {label_of(trial.changes)}"),
+        )
+        found = try_settings(questions, settings, options, limits)
+    show_json(tuning_object(found)) if as_json else show_tuning(found)
+
+
 def write_page(path: Path, text: str) -> None:
     """Write a page of HTML."""
     path.write_text(text, encoding="utf-8", errors="backslashreplace")

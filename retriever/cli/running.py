@@ -66,6 +66,8 @@ for _command in (
     maintenance.export,
     maintenance.import_,
     evaluating.eval_,
+    evaluating.compare,
+    evaluating.tune,
 ):
     app.command(_command.__name__.rstrip("_").replace("_", "-"))(_command)
 

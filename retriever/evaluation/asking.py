@@ -14,7 +14,7 @@ from retriever.settings import Settings
 AT_ONCE = 32
 """Questions of one batch."""
 MOST_TIMED = 200
-"""Questions that are asked a second time, one by one, to be timed."""
+"""Questions that are asked again to be timed, where no other number is given."""
 
 Tell = Callable[[int, int], None]
 """Told how many questions have been asked, of how many."""
@@ -69,6 +69,7 @@ def ask(
     *,
     passages: int,
     ids: Mapping[str, str],
+    timed: int = MOST_TIMED,
     tell: Tell | None = None,
 ) -> tuple[list[Answered], Latency]:
     """Ask every question, then some of them again one by one as a caller would.
@@ -78,6 +79,7 @@ def ask(
         questions: none of them blank.
         passages: how many are asked for.
         ids: source to the name that judgements use; a source that is not there is its own.
+        timed: how many are asked again.
         tell: called after each batch.
     """
     answered: list[Answered] = []
@@ -90,7 +92,7 @@ def ask(
             answered += [_answered(*pair, ids, least) for pair in zip(batch, found, strict=True)]
             if tell is not None:
                 tell(len(answered), len(questions))
-        latency = _timed(retriever, [one.text for one in questions[:MOST_TIMED]])
+        latency = _timed(retriever, [one.text for one in questions[:timed]])
     return answered, latency
 
 

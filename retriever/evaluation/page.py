@@ -11,6 +11,7 @@ import numpy as np
 
 from retriever.evaluation import plots
 from retriever.evaluation.asking import Answered
+from retriever.evaluation.comparing import Comparison, comparison_rows, scatters, verdicts
 from retriever.evaluation.report import all_estimates, facts, measure_rows
 from retriever.evaluation.runs import Evaluation
 from retriever.records import Passage
@@ -63,6 +64,22 @@ def evaluation_page(evaluation: Evaluation) -> str:
     return page(f"Evaluation of {name}", parts)
 
 
+def comparison_page(comparison: Comparison) -> str:
+    """The page of a comparison: figures side by side, scatter plots, what was lost most."""
+    names = [one.name for one in comparison.evaluations]
+    parts = [
+        f"<h1>{escape(', '.join(names))} on the same questions</h1>",
+        listed([*verdicts(comparison), *comparison.notes]),
+        table(*comparison_rows(comparison)),
+        *scatters(comparison),
+    ]
+    for one in comparison.evaluations:
+        parts += [f"<h2>{escape(one.name)}</h2>", plots.intervals(all_estimates(one))]
+    for one in comparison.evaluations[1:]:
+        parts += _lost_most(comparison, one)
+    return page(f"Comparison of {', '.join(names)}", parts)
+
+
 def worst_questions(evaluation: Evaluation) -> list[str]:
     """The questions with the lowest values of the first measure, and what was found for them."""
     if not evaluation.values:
@@ -71,6 +88,18 @@ def worst_questions(evaluation: Evaluation) -> list[str]:
     order = [int(one) for one in np.argsort(values, kind="stable")][:WORST]
     heading = f"<h2>The {len(order)} questions that went worst by {escape(leading)}</h2>"
     return [heading, *(_asked(evaluation.answered[one], float(values[one])) for one in order)]
+
+
+def _lost_most(comparison: Comparison, second: Evaluation) -> list[str]:
+    first = comparison.evaluations[0]
+    if not first.values:
+        return []
+    measure, before = next(iter(first.values.items()))
+    after = second.values[measure]
+    order = [int(one) for one in np.argsort(after - before, kind="stable")][:WORST]
+    heading = f"<h2>Where {escape(second.name)} lost most against {escape(first.name)}</h2>"
+    lost = [one for one in order if after[one] < before[one]]
+    return [heading, *(_asked(second.answered[one], float(after[one])) for one in lost)]
 
 
 def page(title: str, parts: Iterable[str]) -> str:

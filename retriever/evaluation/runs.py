@@ -11,7 +11,7 @@ from retriever import assembly
 from retriever.errors import SettingsError
 from retriever.evaluation import spans
 from retriever.evaluation.abstention import NO_SCORE, Abstention, judge_abstention
-from retriever.evaluation.asking import Answered, Latency, Tell, ask
+from retriever.evaluation.asking import MOST_TIMED, Answered, Latency, Tell, ask
 from retriever.evaluation.beir import JudgedSet, is_judged_set, read_judged_set
 from retriever.evaluation.locating import locate_answers
 from retriever.evaluation.measures import (
@@ -40,6 +40,8 @@ class EvaluationOptions:
     measures: tuple[Measure, ...] = tuple(parse_measure(name) for name in DEFAULT_MEASURES)
     passages: int | None = None
     """Passages asked for a question; three times the deepest measure's depth where None."""
+    timed: int = MOST_TIMED
+    """Questions that are asked again, one by one, to be timed."""
     keep: bool = False
     """Keep the collection that a judged set is ingested into."""
     progress: Progress | None = None
@@ -154,6 +156,7 @@ def judged(
         questions,
         passages=options.asked_for,
         ids=built.ids,
+        timed=options.timed,
         tell=options.tell,
     )
     answerable = [one for one in answered if one.question.answers]
