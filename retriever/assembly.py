@@ -22,8 +22,10 @@ from retriever.errors import CollectionNotFound, RetrieverError
 from retriever.lexical import LexicalIndex
 from retriever.loading.content import LoadingOptions
 from retriever.loading.loader import DocumentLoader
-from retriever.protocols import Embedder
+from retriever.protocols import Embedder, Reranker
 from retriever.records import EmbeddingFingerprint, Fingerprint
+from retriever.reranking.opening import open_reranker
+from retriever.reranking.options import RerankerOptions
 from retriever.settings import EmbeddingSettings, Settings
 
 _KEY_VARIABLES: Mapping[str, tuple[str, ...]] = {
@@ -156,6 +158,20 @@ def open_cache(settings: Settings) -> VectorCache | None:
 def cache_folder(settings: Settings) -> Path:
     """Where the vector cache is."""
     return settings.embedding.cache_path or settings.storage.path
+
+
+def open_configured_reranker(
+    settings: Settings, embedder: Callable[[], Embedder]
+) -> Reranker | None:
+    """The reranker that the settings name, or None; `embedder` gives the collection's."""
+    chosen = settings.reranking
+    fields = values(chosen)
+    fields.pop("candidate_count")
+    fields["base_url"] = chosen.base_url or ""
+    # A key of Cohere's goes to nobody else.
+    variables = () if chosen.base_url else _KEY_VARIABLES["cohere"]
+    fields["api_key"] = settings.secret(chosen.api_key, *variables)
+    return open_reranker(RerankerOptions(**fields), embedder)
 
 
 @functools.cache

@@ -3,9 +3,11 @@
 Pure functions on passages, best first; none changes a score or invents a passage.
 """
 
+import heapq
+import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -17,7 +19,6 @@ from retriever.records import Passage
 Sameness = Literal["near", "equal", "none"]
 """Which texts count as one: nearly equal ones, equal ones, or none."""
 
-SHINGLE_WORDS = 3
 NEAR_OVERLAP = 0.9
 """Part of the shingles of two texts that both must have to be nearly the same: in a passage of
 100 words, two or three may differ."""
@@ -27,18 +28,15 @@ MMR_BALANCE = 0.7
 _WORD_OR_MARK = re.compile(r"\w+|[^\w\s]")
 _NUMBERS = re.compile(r"\d+")
 
-
-@dataclass(frozen=True, slots=True)
-class _Looks:
-    """What a text is compared by."""
-
-    folded: str
-    numbers: tuple[str, ...]
-    shingles: frozenset[tuple[str, ...]]
+_Shingle = tuple[str, str, str]
 
 
-def collapse_duplicates(
-    ranking: Iterable[Passage], *, sameness: Sameness, most: int | None = None
+def without_repetition(
+    ranking: Iterable[Passage],
+    *,
+    sameness: Sameness,
+    max_per_document: int | None = None,
+    most: int | None = None,
 ) -> list[Passage]:
     """Keep the best of each group of passages that say the same; the others become its places.
 
@@ -50,44 +48,39 @@ def collapse_duplicates(
     Args:
         ranking: passages, best first; read only as far as needed.
         sameness: which texts count as one.
+        max_per_document: passages to keep of each source, all where None; the first ones.
         most: passages to keep, all where None; reading ends when a further one would be kept.
 
     Returns:
         The kept passages in their order, the others in their `duplicates`.
+
+    Raises:
+        ValueError: the cap is below 1.
     """
+    if max_per_document is not None and max_per_document < 1:
+        raise ValueError(f"A cap of {max_per_document} passages per document leaves nothing.")
     kept: list[Passage] = []
-    looks: list[_Looks] = []
+    groups = _Groups(sameness)
     others: dict[int, list[Passage]] = {}
+    of_source: Counter[str] = Counter()
     for passage in ranking:
-        seen = _looks(passage.text, sameness)
-        group = _group(seen, looks, sameness)
+        text = groups.read(passage.text)
+        group = groups.find(text)
         if group is not None:
             found = [replace(passage, duplicates=()), *passage.duplicates]
             others.setdefault(group, []).extend(found)
             continue
+        if of_source[passage.source] == max_per_document:
+            continue
         if len(kept) == most:
             break
+        of_source[passage.source] += 1
         kept.append(passage)
-        looks.append(seen)
+        groups.add(text)
     return [
         replace(one, duplicates=(*one.duplicates, *others[place])) if place in others else one
         for place, one in enumerate(kept)
     ]
-
-
-def cap_per_document(ranking: Iterable[Passage], most: int) -> Iterator[Passage]:
-    """The passages in their order, at most `most` of each source.
-
-    Raises:
-        ValueError: `most` is below 1.
-    """
-    if most < 1:
-        raise ValueError(f"A cap of {most} passages per document leaves nothing.")
-    counts: Counter[str] = Counter()
-    for passage in ranking:
-        counts[passage.source] += 1
-        if counts[passage.source] <= most:
-            yield passage
 
 
 def spread(
@@ -141,28 +134,67 @@ def _scaled(scores: Sequence[float]) -> "np.ndarray[tuple[int], np.dtype[np.floa
     return (array - array.min()) / span if span > 0 else np.ones(len(array))
 
 
-def _looks(text: str, sameness: Sameness) -> _Looks:
-    folded = " ".join(text.split()).casefold() if sameness != "none" else ""
-    if sameness != "near":
-        return _Looks(folded, (), frozenset())
-    words = _WORD_OR_MARK.findall(folded)
-    shingles = frozenset(zip(*(words[n:] for n in range(SHINGLE_WORDS)), strict=False))
-    return _Looks(folded, tuple(_NUMBERS.findall(folded)), shingles)
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What a text is compared by."""
+
+    folded: str
+    numbers: tuple[str, ...] = ()
+    shingles: frozenset[_Shingle] = frozenset()
+    telling: tuple[_Shingle, ...] = ()
+    """Some of its shingles: a text that is nearly the same has one of them among its own."""
 
 
-def _group(seen: _Looks, looks: Sequence[_Looks], sameness: Sameness) -> int | None:
-    """The first text that says the same as the one seen."""
-    if sameness == "none":
-        return None
-    for place, one in enumerate(looks):
-        if one.folded == seen.folded or (sameness == "near" and _is_near(one, seen)):
-            return place
-    return None
+class _Groups:
+    """Texts that say different things, each to be found by one that says the same.
+
+    Only texts that share a telling shingle are compared, so that many texts cost little more
+    than each alone. Of a text's shingles in a fixed order, the first tenth and one more are
+    telling: whoever shares none of them lacks too many (prefix filtering, Chaudhuri, Ganti and
+    Kaushik 2006).
+    """
+
+    def __init__(self, sameness: Sameness) -> None:
+        self._sameness = sameness
+        self._texts: list[_Read] = []
+        self._by_folded: dict[str, int] = {}
+        self._by_shingle: dict[_Shingle, list[int]] = {}
+
+    def read(self, text: str) -> _Read:
+        """The text as it is compared."""
+        folded = " ".join(text.split()).casefold() if self._sameness != "none" else ""
+        if self._sameness != "near":
+            return _Read(folded)
+        words = _WORD_OR_MARK.findall(folded)
+        shingles = frozenset(zip(words, words[1:], words[2:], strict=False))
+        few = len(shingles) - math.ceil(NEAR_OVERLAP * len(shingles)) + 1
+        return _Read(
+            folded=folded,
+            numbers=tuple(_NUMBERS.findall(folded)),
+            shingles=shingles,
+            telling=tuple(heapq.nsmallest(few, shingles)),
+        )
+
+    def find(self, text: _Read) -> int | None:
+        """The place of the first text that says the same, or None."""
+        if self._sameness == "none":
+            return None
+        equal = self._by_folded.get(text.folded)
+        likely = {place for one in text.telling for place in self._by_shingle.get(one, ())}
+        near = [place for place in likely if _is_near(self._texts[place], text)]
+        return min([*near, *([equal] if equal is not None else [])], default=None)
+
+    def add(self, text: _Read) -> None:
+        """Take a text in, at the next place."""
+        place = len(self._texts)
+        self._texts.append(text)
+        self._by_folded.setdefault(text.folded, place)
+        for one in text.telling:
+            self._by_shingle.setdefault(one, []).append(place)
 
 
-def _is_near(one: _Looks, other: _Looks) -> bool:
-    few, many = sorted((len(one.shingles), len(other.shingles)))
-    if few < NEAR_OVERLAP * many or not few or one.numbers != other.numbers:
+def _is_near(one: _Read, other: _Read) -> bool:
+    if one.numbers != other.numbers:
         return False
     shared = len(one.shingles & other.shingles)
-    return shared >= NEAR_OVERLAP * (few + many - shared)
+    return shared >= NEAR_OVERLAP * (len(one.shingles) + len(other.shingles) - shared)

@@ -7,7 +7,7 @@ for rankings of any kind.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from retriever.records import Candidate
 
@@ -117,6 +117,27 @@ def balance(semantic: Sequence[Candidate], lexical: Sequence[Candidate]) -> Bala
     peak = 1.0 - sorted(said.values(), reverse=True)[:PEAK_RANK][-1]
     weight = EVEN_WEIGHT + SUPPORT_WEIGHT * math.log(support + LEAST_SUPPORT) - PEAK_WEIGHT * peak
     return Balance(min(1.0, max(0.0, weight)), support=support, peak=peak)
+
+
+def fuse_rewritings(rankings: Sequence[Sequence[Fused]]) -> list[Fused]:
+    """Mean of the scores that a chunk has in the rankings of one query's wordings, best first.
+
+    Source: CombSUM (Fox and Shaw, TREC-2 1994), divided by the number of rankings, so that
+    scores stay in [0, 1]. Rankers of the second ranking are called `semantic:2`, and so on.
+
+    Args:
+        rankings: that of the query itself first; a chunk that one does not name has 0 there.
+    """
+    if len(rankings) == 1:
+        return list(rankings[0])
+    parts: dict[Candidate, float] = {}
+    for number, ranking in enumerate(rankings, start=1):
+        suffix = f":{number}" if number > 1 else ""
+        for one in ranking:
+            for candidate in one.candidates:
+                named = replace(candidate, ranker=candidate.ranker + suffix)
+                parts[named] = one.parts.get(candidate.ranker, 0.0) / len(rankings)
+    return _ordered(parts)
 
 
 def fuse_reciprocal(

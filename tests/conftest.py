@@ -30,6 +30,7 @@ def make_settings(tmp_path: Path) -> Callable[..., Settings]:
             "embedding.backend": "retriever.testing:HashingEmbedder",
             "embedding.model": "hashing",
             "chunking.tokens": 64,
+            "retrieval.merge_neighbours": False,  # most tests look at single chunks
         }
         return Settings.load(**(defaults | overrides))
 

@@ -52,6 +52,7 @@ def hashing_settings(state_folder: Path) -> Settings:
             "embedding.backend": "retriever.testing:HashingEmbedder",
             "embedding.model": "hashing",
             "chunking.tokens": 64,
+            "retrieval.merge_neighbours": False,
         }
     )
 

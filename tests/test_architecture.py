@@ -44,6 +44,7 @@ FLOORS: dict[str, set[str]] = {
         "loading",
         "merging",
         "reranking",
+        "rewriting",
     },
     "ground": {"errors", "protocols", "records"},
 }

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retriever.diversity import Sameness, cap_per_document, collapse_duplicates, spread
+from retriever.diversity import Sameness, spread, without_repetition
 from retriever.protocols import Vectors
 from retriever.records import Passage
 
@@ -29,26 +29,26 @@ def test_collapsing_keeps_the_first_of_each_group_loses_nobody_and_is_idempotent
     texts: list[str], sameness: Sameness
 ) -> None:
     passages = ranking(texts)
-    kept = collapse_duplicates(passages, sameness=sameness)
+    kept = without_repetition(passages, sameness=sameness)
     assert [one.id for one in kept] == sorted((one.id for one in kept), key=int)
     assert kept[:1] == [] or kept[0].id == "0"
     everyone = [one.id for each in kept for one in (each, *each.duplicates)]
     assert sorted(everyone) == sorted(one.id for one in passages)
     assert all(not other.duplicates for one in kept for other in one.duplicates)
-    assert collapse_duplicates(kept, sameness=sameness) == kept
+    assert without_repetition(kept, sameness=sameness) == kept
 
 
 @given(texts=st.lists(TEXTS, max_size=12), most=st.integers(1, 5), sameness=SAMENESS)
 def test_a_bounded_collapse_is_the_beginning_of_the_whole(
     texts: list[str], most: int, sameness: Sameness
 ) -> None:
-    whole = collapse_duplicates(ranking(texts), sameness=sameness)
-    part = collapse_duplicates(ranking(texts), sameness=sameness, most=most)
+    whole = without_repetition(ranking(texts), sameness=sameness)
+    part = without_repetition(ranking(texts), sameness=sameness, most=most)
     assert [one.id for one in part] == [one.id for one in whole[:most]]
 
 
 def test_the_same_text_in_two_files_is_one_passage_with_two_sources() -> None:
-    first, second = collapse_duplicates(
+    first, second = without_repetition(
         [passage(1, "Hold the  button."), passage(2, "hold the\nbutton."), passage(3, "Rinse.")],
         sameness="equal",
     )
@@ -73,14 +73,14 @@ OTHERS = {
 def test_nearly_equal_means_nine_tenths_of_the_runs_of_three_words(
     other: str, is_same: bool
 ) -> None:
-    kept = collapse_duplicates(ranking([LONG, other]), sameness="near")
+    kept = without_repetition(ranking([LONG, other]), sameness="near")
     assert len(kept) == (1 if is_same else 2)
-    assert len(collapse_duplicates(ranking([LONG, other]), sameness="equal")) == 2
+    assert len(without_repetition(ranking([LONG, other]), sameness="equal")) == 2
 
 
 def test_texts_that_differ_in_a_number_are_never_the_same() -> None:
     texts = [f"{LONG} in the year {year}" for year in (2022, 2023)]
-    assert len(collapse_duplicates(ranking(texts), sameness="near")) == 2
+    assert len(without_repetition(ranking(texts), sameness="near")) == 2
 
 
 @given(sources=st.lists(st.sampled_from("abc"), max_size=20), most=st.integers(1, 4))
@@ -88,16 +88,16 @@ def test_a_cap_is_honoured_by_leaving_out_the_last_of_each_document(
     sources: list[str], most: int
 ) -> None:
     passages = [passage(number, source=source) for number, source in enumerate(sources)]
-    kept = list(cap_per_document(passages, most))
+    kept = without_repetition(passages, sameness="none", max_per_document=most)
     for source in set(sources):
         of_source = [one for one in passages if one.source == source]
         assert [one for one in kept if one.source == source] == of_source[:most]
-    assert list(cap_per_document(kept, most)) == kept
+    assert without_repetition(kept, sameness="none", max_per_document=most) == kept
 
 
 def test_a_cap_below_one_is_refused() -> None:
     with pytest.raises(ValueError, match="cap of 0"):
-        list(cap_per_document([], 0))
+        without_repetition([], sameness="none", max_per_document=0)
 
 
 def unit_vectors(count: int, seed: int) -> dict[str, Vectors]:
@@ -150,3 +150,25 @@ def test_mmr_puts_a_copy_behind_what_is_new() -> None:
 def test_a_balance_out_of_range_is_refused(balance: float) -> None:
     with pytest.raises(ValueError, match="from 0 to 1"):
         spread([], {}, balance=balance)
+
+
+@given(texts=st.lists(TEXTS, max_size=12))
+def test_texts_are_found_nearly_the_same_as_comparing_each_with_each_finds_them(
+    texts: list[str],
+) -> None:
+    def shingles(text: str) -> set[tuple[str, ...]]:
+        words = text.split()
+        return set(zip(words, words[1:], words[2:], strict=False))
+
+    def is_same(one: str, other: str) -> bool:
+        first, second = shingles(one), shingles(other)
+        numbers = [[word for word in text.split() if word.isdigit()] for text in (one, other)]
+        near = first and len(first & second) >= 0.9 * len(first | second)
+        return one == other or bool(near and numbers[0] == numbers[1])
+
+    kept: list[str] = []
+    for text in texts:
+        if not any(is_same(one, text) for one in kept):
+            kept.append(text)
+    found = without_repetition(ranking(texts), sameness="near")
+    assert [one.text for one in found] == kept

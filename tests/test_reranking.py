@@ -219,7 +219,9 @@ def pipeline_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def late_interaction(pipeline_folder: Path) -> Reranker:
     options = EmbedderOptions(model="tiny", path=pipeline_folder, runtime="torch", device="cpu")
-    found = open_reranker(RerankerOptions(backend="late-interaction"), open_embedder(options))
+    found = open_reranker(
+        RerankerOptions(backend="late-interaction"), lambda: open_embedder(options)
+    )
     assert isinstance(found, LateInteractionReranker)
     return found
 
@@ -227,7 +229,7 @@ def late_interaction(pipeline_folder: Path) -> Reranker:
 class TestLateInteractionReranker(RerankerContract):
     @pytest.fixture
     def reranker(self) -> Reranker:
-        found = open_reranker(RerankerOptions(backend="late-interaction"), HashingEmbedder())
+        found = open_reranker(RerankerOptions(backend="late-interaction"), HashingEmbedder)
         assert found is not None
         return found
 
@@ -372,7 +374,7 @@ def test_a_reranker_that_cannot_be_is_refused_when_it_is_opened(
     fields: dict[str, Any], told: str
 ) -> None:
     with pytest.raises(SettingsError, match=told):
-        open_reranker(RerankerOptions(**fields), HashingEmbedder())
+        open_reranker(RerankerOptions(**fields), HashingEmbedder)
 
 
 def test_late_interaction_needs_an_embedder_with_token_vectors() -> None:
@@ -380,13 +382,13 @@ def test_late_interaction_needs_an_embedder_with_token_vectors() -> None:
         fingerprint = HashingEmbedder().fingerprint
 
     with pytest.raises(SettingsError, match="gives no token vectors"):
-        open_reranker(RerankerOptions(backend="late-interaction"), cast(Embedder, Pooled()))
+        open_reranker(RerankerOptions(backend="late-interaction"), lambda: cast(Embedder, Pooled()))
 
 
 def test_none_and_a_class_of_ones_own_can_be_chosen() -> None:
-    assert open_reranker(RerankerOptions(backend="none"), HashingEmbedder()) is None
+    assert open_reranker(RerankerOptions(backend="none"), HashingEmbedder) is None
     own = open_reranker(
-        RerankerOptions(backend="retriever.testing:OverlapReranker"), HashingEmbedder()
+        RerankerOptions(backend="retriever.testing:OverlapReranker"), HashingEmbedder
     )
     assert isinstance(own, OverlapReranker)
 

@@ -160,7 +160,7 @@ def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     [
         ("[retrieval]\ntop_kk = 3", "retrieval.top_k?"),
         ("[retreival]\ntop_k = 3", "Did you mean retrieval?"),
-        ("model = 'x'", "Did you mean embedding.model or llm.model?"),
+        ("model = 'x'", "Did you mean embedding.model or reranking.model or llm.model?"),
         ("[storage]\nqqqq = 3", "There is: storage.mode, storage.path"),
         ("embedding = 'minilm'", "embedding is a table of settings, not a str. It holds: model"),
     ],

@@ -185,16 +185,26 @@ class PhysicalCollection:
 
     def passages(self, scores: Mapping[str, float]) -> dict[str, Passage]:
         """The chunks of the ids in `scores` as unranked passages; rows of others are left out."""
-        found: dict[str, Passage] = {}
-        for batch in _parts(list(scores), PAGE_ROWS):
+        return {
+            chunk_id: rows.passage(chunk_id, row, text, score=scores[chunk_id])
+            for chunk_id, row, text in self.chunk_texts(ids=list(scores))
+        }
+
+    def chunk_texts(
+        self, *, ids: Sequence[str] | None = None, where: Mapping[str, object] | None = None
+    ) -> Iterator[tuple[str, rows.Row, str]]:
+        """Id, row and text of the chunks of these ids, or of all that a filter holds for."""
+        include = ["metadatas", "documents"]
+        pages = self._pages(self._chunks, include=include, where=where)
+        for page in pages if ids is None else self._by_ids(ids, include):
+            for one in zip(page["ids"], page["metadatas"], page["documents"], strict=True):
+                if rows.is_chunk_row(*one[1:]):
+                    yield one
+
+    def _by_ids(self, ids: Sequence[str], include: list[str]) -> Iterator[Any]:
+        for batch in _parts(ids, PAGE_ROWS):
             with self._errors():
-                page = self._chunks.get(ids=list(batch), include=["metadatas", "documents"])
-            for chunk_id, row, text in zip(
-                page["ids"], page["metadatas"], page["documents"], strict=True
-            ):
-                if rows.is_chunk_row(row, text):
-                    found[chunk_id] = rows.passage(chunk_id, row, text, score=scores[chunk_id])
-        return found
+                yield self._chunks.get(ids=list(batch), include=include)
 
     def set_canary(self, canary: Canary) -> None:
         """Store the canary."""

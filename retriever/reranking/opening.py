@@ -1,6 +1,7 @@
 """From options to a reranker: the only place where a kind is chosen."""
 
 import importlib
+from collections.abc import Callable
 
 from retriever.errors import SettingsError
 from retriever.protocols import Embedder, Reranker, TokenEmbedder
@@ -9,12 +10,12 @@ from retriever.reranking.options import RerankerOptions
 BACKENDS = ("none", "cross-encoder", "service", "late-interaction")
 
 
-def open_reranker(options: RerankerOptions, embedder: Embedder) -> Reranker | None:
+def open_reranker(options: RerankerOptions, embedder: Callable[[], Embedder]) -> Reranker | None:
     """Open the reranker that the options name, without loading its model; None for `none`.
 
     Args:
         options: which, and how.
-        embedder: the collection's; late interaction reads its token vectors.
+        embedder: gives the collection's; late interaction reads its token vectors.
 
     Raises:
         SettingsError: there is no such reranker, or it lacks a model, a key or token vectors.
@@ -34,7 +35,7 @@ def open_reranker(options: RerankerOptions, embedder: Embedder) -> Reranker | No
 
         return ServiceReranker(options)
     if options.backend == "late-interaction":
-        return _open_late_interaction(embedder)
+        return _open_late_interaction(embedder())
     raise SettingsError(
         f"reranking.backend is {options.backend!r}. It is one of {', '.join(BACKENDS)}, "
         "or package.module:Class of your own."

@@ -1,7 +1,8 @@
 """class Retriever: queries in, scored passages out."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self, get_args
@@ -9,17 +10,15 @@ from typing import Self, get_args
 from retriever import assembly
 from retriever.collection.filters import translate
 from retriever.collection.physical import SEMANTIC
-from retriever.context import compose_context
-from retriever.errors import (
-    CollectionDamaged,
-    CollectionError,
-    FingerprintMismatch,
-    QueryError,
-)
+from retriever.errors import CollectionError, FingerprintMismatch, QueryError
+from retriever.fusion import fuse_rewritings
 from retriever.lexical.index import LEXICAL
-from retriever.records import Context, Passage
-from retriever.retrieval.ranking import Mode, Request, fetch, rank
+from retriever.records import Passage
+from retriever.retrieval.ranking import Mode, Request, rank
+from retriever.retrieval.refining import Wanted, read_refining, refine
+from retriever.retrieval.reordering import Reordering
 from retriever.retrieval.snapshots import Snapshot, Snapshots
+from retriever.rewriting import Rewrite
 from retriever.settings import Settings
 
 MOST_TOP_K = 10_000
@@ -37,6 +36,11 @@ class Retriever:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._snapshots = Snapshots(settings)
+        self._refining = read_refining(settings)
+        self._reordering = Reordering(
+            lambda embedder: assembly.open_configured_reranker(settings, embedder),
+            timeout_s=settings.reranking.timeout_s,
+        )
 
     @classmethod
     def open(cls, settings: Settings | str | Path | None = None) -> Self:
@@ -70,6 +74,7 @@ class Retriever:
     def close(self) -> None:
         """Free the index; queries at work are finished first. Safe to repeat."""
         self._snapshots.close()
+        self._reordering.close()
 
     def retrieve(
         self,
@@ -79,6 +84,7 @@ class Retriever:
         where: Mapping[str, object] | None = None,
         min_score: float | None = None,
         mode: Mode | None = None,
+        rewrite: Rewrite | None = None,
     ) -> list[Passage]:
         """The passages nearest to a query, best first.
 
@@ -88,6 +94,8 @@ class Retriever:
             where: a filter on metadata, see `retriever.collection.filters`.
             min_score: passages that score lower are left out.
             mode: which rankers answer; the settings' `retrieval.mode` (hybrid) where None.
+            rewrite: gives further texts to look for, see `retriever.rewriting`; a passage's
+                score is then the mean over the query and them.
 
         Returns:
             Passages by falling `score`, of which 1 is the best possible; each says in
@@ -97,15 +105,18 @@ class Retriever:
             first passage has its cosine;
             in mode semantic the cosine similarity, from -1 to 1;
             in mode lexical BM25 / (BM25 + 10), from 0 to 1; no model is needed then.
-            Empty where nothing is found.
+            Reranked passages have the reranker's score, from 0 to 1, whatever the mode.
+            Empty where nothing is found. Fewer than `top_k` where chunks that follow one
+            another became one passage.
 
         Raises:
             QueryError: the query is blank, `top_k` is below 1, the filter cannot be run.
             EmbeddingError: the query could not be embedded.
+            RerankingError: the reranker failed for good; a passing failure is a warning.
         """
-        return self.retrieve_many(
-            [query], top_k=top_k, where=where, min_score=min_score, mode=mode
-        )[0]
+        rewritings = [] if rewrite is None else list(rewrite(_checked(query)))
+        request = self._request([query, *rewritings], top_k, where, min_score, mode)
+        return self._answer(replace(request, is_one_query=True))[0]
 
     def retrieve_many(
         self,
@@ -120,23 +131,7 @@ class Retriever:
         request = self._request(queries, top_k, where, min_score, mode)
         if not request.queries:
             return []
-        for attempt in range(_ATTEMPTS):
-            with self._snapshots.newest() as snapshot:
-                try:
-                    answers = _answer(snapshot, request)
-                except FingerprintMismatch:
-                    raise
-                except CollectionError:  # the snapshot's collection may just have been swapped
-                    if attempt == _ATTEMPTS - 1:
-                        raise
-                    answers = None
-                if answers is not None:
-                    return answers
-                self._snapshots.refresh(snapshot)
-        raise CollectionDamaged(
-            f"Collection {self._settings.collection!r} lost rows that its index still names. "
-            "Mend it with: retriever repair"
-        )
+        return self._answer(request)
 
     async def aretrieve(
         self,
@@ -146,11 +141,48 @@ class Retriever:
         where: Mapping[str, object] | None = None,
         min_score: float | None = None,
         mode: Mode | None = None,
+        rewrite: Rewrite | None = None,
     ) -> list[Passage]:
         """`retrieve`, on a thread, so that an event loop goes on."""
         return await asyncio.to_thread(
-            self.retrieve, query, top_k=top_k, where=where, min_score=min_score, mode=mode
+            self.retrieve,
+            query,
+            top_k=top_k,
+            where=where,
+            min_score=min_score,
+            mode=mode,
+            rewrite=rewrite,
         )
+
+    def _answer(self, request: Request) -> list[list[Passage]]:
+        """Ask the newest snapshot; a failure may be that of one that has just been swapped."""
+        for attempt in range(_ATTEMPTS):
+            with self._snapshots.newest() as snapshot:
+                try:
+                    return self._refined(snapshot, request)
+                except FingerprintMismatch:
+                    raise
+                except CollectionError:
+                    if attempt == _ATTEMPTS - 1:
+                        raise
+                self._snapshots.refresh(snapshot)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _refined(self, snapshot: Snapshot, request: Request) -> list[list[Passage]]:
+        rankings = [ranked.fused for ranked in rank(snapshot, request)]
+        if request.is_one_query:
+            rankings = [fuse_rewritings(rankings)]
+        return [
+            refine(
+                snapshot.data,
+                fused,
+                Wanted(query, request.top_k, request.min_score),
+                self._refining,
+                reordering=self._reordering,
+                embedder=snapshot.embedder,
+            )
+            for query, fused in zip(request.queries, rankings, strict=False)
+        ]
 
     def _request(
         self,
@@ -166,7 +198,7 @@ class Retriever:
             queries=tuple(_checked(query) for query in queries),
             mode=chosen.mode if mode is None else _known(mode),
             top_k=wanted,
-            candidate_count=max(wanted, chosen.candidate_count),
+            candidate_count=max(wanted, chosen.candidate_count, self._refining.rerank_count),
             where=translate(where),
             min_score=chosen.min_score if min_score is None else min_score,
             weights={SEMANTIC: chosen.semantic_weight, LEXICAL: chosen.lexical_weight},
@@ -177,30 +209,6 @@ class Retriever:
         if not 1 <= wanted <= MOST_TOP_K:
             raise QueryError(f"top_k is {wanted}; it must be from 1 to {MOST_TOP_K}.")
         return wanted
-
-
-def build_context(
-    passages: Sequence[Passage],
-    *,
-    budget_tokens: int = 2_000,
-    count_tokens: Callable[[str], int] | None = None,
-) -> Context:
-    """Build the block of a prompt that quotes passages: numbered, delimited, escaped, cited.
-
-    Args:
-        passages: as `Retriever.retrieve` returned them.
-        budget_tokens: most tokens of the block.
-        count_tokens: tokens of a text by the tokenizer of the model that will read the
-            prompt; where None, that of the default embedding model counts.
-
-    Returns:
-        The block as `text`, with the map from number to source and span.
-
-    Raises:
-        QueryError: the budget is below 1.
-    """
-    counter = count_tokens or assembly.default_token_counter()
-    return compose_context(passages, budget_tokens=budget_tokens, count_tokens=counter)
 
 
 def _checked(query: str) -> str:
@@ -217,16 +225,3 @@ def _known(mode: str) -> Mode:
         if mode == known:
             return known  # type: ignore[no-any-return]
     raise QueryError(f"There is no mode {mode!r}. There are: {', '.join(get_args(Mode))}.")
-
-
-def _answer(snapshot: Snapshot, request: Request) -> list[list[Passage]] | None:
-    """The passages of each query, best first; None where the index named rows that are gone."""
-    answers = []
-    for ranked in rank(snapshot, request):
-        least = request.min_score
-        good = [one for one in ranked.fused if least is None or one.score >= least]
-        passages = fetch(snapshot, good, count=request.top_k)
-        if passages is None:
-            return None
-        answers.append(passages)
-    return answers

@@ -5,17 +5,15 @@ may be one commit ahead of what the snapshot saw: a chunk that it alone names an
 is dropped; one that it names already is in Chroma, since chunks are written first.
 """
 
-import itertools
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from retriever.collection.physical import SEMANTIC
 from retriever.fusion import HALF_BM25, Fused, fuse
 from retriever.protocols import BatchQueryEmbedder, Embedder, Vectors
-from retriever.records import Candidate, Passage
+from retriever.records import Candidate
 from retriever.retrieval.snapshots import Snapshot
 from retriever.retrieval.timing import stage
 
@@ -36,6 +34,8 @@ class Request:
     min_score: float | None
     weights: Mapping[str, float]
     """Ranker to a factor on its weight."""
+    is_one_query: bool = False
+    """The queries are wordings of the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,29 +66,6 @@ def rank(snapshot: Snapshot, request: Request) -> list[Ranked]:
             Ranked(one, other, _fused(request, one, other))
             for one, other in zip(semantic, lexical, strict=True)
         ]
-
-
-def fetch(snapshot: Snapshot, fused: Sequence[Fused], *, count: int) -> list[Passage] | None:
-    """The first `count` of a ranking as passages.
-
-    Returns:
-        None where the semantic ranker named a chunk that is gone: the snapshot is stale.
-    """
-    kept: list[Passage] = []
-    left = iter(fused)
-    while len(kept) < count and (batch := _next(left, count - len(kept))):
-        with stage("fetch"):
-            found = snapshot.data.passages({one.chunk_id: one.score for one in batch})
-        for one in batch:
-            if one.chunk_id in found:
-                kept.append(replace(found[one.chunk_id], candidates=one.candidates))
-            elif any(candidate.ranker == SEMANTIC for candidate in one.candidates):
-                return None
-    return [replace(one, rank=rank) for rank, one in enumerate(kept, start=1)]
-
-
-def _next(left: Iterator[Fused], count: int) -> list[Fused]:
-    return list(itertools.islice(left, count))
 
 
 def _by_meaning(snapshot: Snapshot, request: Request) -> list[list[Candidate]]:

@@ -208,6 +208,50 @@ class RetrievalSettings(Section):
     lexical_weight: Weight = Field(
         1.0, description="Factor on the weight that the lexical ranking is given (hybrid)."
     )
+    duplicates: Literal["near", "equal", "none"] = Field(
+        "near", description="Which texts become one passage with several sources."
+    )
+    max_per_document: Positive | None = Field(
+        None, description="Most chunks of one document in an answer."
+    )
+    mmr_balance: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        None, description="Spread answers by MMR: 1 is relevance alone, 0 difference alone."
+    )
+    merge_neighbours: bool = Field(
+        True, description="Chunks of an answer that follow one another become one passage."
+    )
+    expand: Annotated[int, Field(ge=0, le=100)] = Field(
+        0, description="Chunks added before and after each one of an answer."
+    )
+
+
+class RerankingSettings(Section):
+    """What reads query and passages together, and orders them anew."""
+
+    backend: str = Field(
+        "none",
+        description="none, cross-encoder, service, late-interaction, "
+        "or package.module:Class of your own.",
+    )
+    model: str = Field(
+        "", description="A cross-encoder's name or folder, or the name of a service's model."
+    )
+    base_url: str | None = Field(
+        None, description="A service that speaks Cohere's protocol; /rerank is added. Cohere's own."
+    )
+    api_key: SecretStr | None = Field(
+        None, description="The service's key; CO_API_KEY is honoured for Cohere's own."
+    )
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps (cross-encoder).")
+    window_tokens: Positive = Field(
+        512, description="Tokens that a cross-encoder reads of query and text together."
+    )
+    candidate_count: Annotated[int, Field(ge=1, le=1_000)] = Field(
+        50, description="Candidates that are reranked; never fewer than top_k."
+    )
+    timeout_s: Seconds = Field(
+        5.0, description="After this the passages stay as they were, with a warning."
+    )
 
 
 class LLMSettings(Section):
@@ -239,6 +283,7 @@ class Settings(LayeredSettings):
     embedding: EmbeddingSettings = EmbeddingSettings()
     ingestion: IngestionSettings = IngestionSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
+    reranking: RerankingSettings = RerankingSettings()
     llm: LLMSettings = LLMSettings()
 
     def secret(self, configured: SecretStr | None, *variables: str) -> SecretStr | None:

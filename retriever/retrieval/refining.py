@@ -1,0 +1,192 @@
+"""From a fused ranking to the passages that are handed over.
+
+Reranked, without repetition, at most so many of a document, spread, and neighbours joined: in
+this order. Each step is done only where the settings ask for it, and reads no more candidates
+than it needs.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from retriever.collection import rows
+from retriever.collection.physical import SEMANTIC, PhysicalCollection
+from retriever.diversity import Sameness, spread, without_repetition
+from retriever.errors import CollectionDamaged, RerankingUnavailable
+from retriever.fusion import Fused
+from retriever.merging import Part, merge_neighbours
+from retriever.protocols import Embedder
+from retriever.records import Candidate, Passage
+from retriever.retrieval.reordering import Reordering, warn_skipped
+from retriever.retrieval.timing import stage
+from retriever.settings import Settings
+
+RERANKER = "reranker"
+"""The ranker's name in candidates."""
+SPREAD_AMONG = 4
+"""MMR chooses among this many times the passages that are wanted."""
+READ_BEYOND = 3
+"""Candidates read beyond those that are wanted: a few duplicates cost no second reading."""
+EXPANDED_AT_ONCE = 50
+"""Bounds the filter that asks for what stands beside passages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refining:
+    """What is done to a ranking."""
+
+    duplicates: Sameness = "near"
+    max_per_document: int | None = None
+    mmr_balance: float | None = None
+    merge_neighbours: bool = True
+    expand: int = 0
+    rerank_count: int = 0
+    """Candidates that are reranked, at least as many as are wanted; 0 for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What one query wants."""
+
+    query: str
+    top_k: int
+    min_score: float | None
+
+
+def read_refining(settings: Settings) -> Refining:
+    """What the settings ask for."""
+    chosen, reranking = settings.retrieval, settings.reranking
+    return Refining(
+        duplicates=chosen.duplicates,
+        max_per_document=chosen.max_per_document,
+        mmr_balance=chosen.mmr_balance,
+        merge_neighbours=chosen.merge_neighbours,
+        expand=chosen.expand,
+        rerank_count=0 if reranking.backend == "none" else reranking.candidate_count,
+    )
+
+
+def refine(
+    data: PhysicalCollection,
+    fused: Sequence[Fused],
+    wanted: Wanted,
+    options: Refining,
+    *,
+    reordering: Reordering,
+    embedder: Callable[[], Embedder],
+) -> list[Passage]:
+    """The passages of one query, best first, ranked from 1.
+
+    Raises:
+        CollectionDamaged: the semantic ranker named a chunk that is gone: the snapshot is old,
+            or its index has lost rows.
+        RerankingError: the reranker failed for good.
+        CollectionError: the collection could not be read.
+    """
+    parts: dict[str, Part] = {}
+    least = -math.inf if wanted.min_score is None else wanted.min_score
+    if options.rerank_count:
+        count = max(options.rerank_count, wanted.top_k)
+        fetched = list(_fetched(data, fused[:count], count, parts))
+        reranked = _reranked(fetched, wanted.query, reordering, embedder)
+        ranking: Iterable[Passage] = (one for one in reranked if one.score >= least)
+    else:
+        good = [one for one in fused if one.score >= least]
+        ranking = _fetched(data, good, wanted.top_k + READ_BEYOND, parts)
+    most = wanted.top_k * (1 if options.mmr_balance is None else SPREAD_AMONG)
+    chosen = without_repetition(
+        ranking,
+        sameness=options.duplicates,
+        max_per_document=options.max_per_document,
+        most=most,
+    )
+    if options.mmr_balance is not None:
+        vectors = data.vectors([one.id for one in chosen])
+        chosen = spread(chosen, vectors, balance=options.mmr_balance, most=wanted.top_k)
+    if options.expand or options.merge_neighbours:
+        chosen = _joined(data, [replace(parts[one.id], passage=one) for one in chosen], options)
+    return [replace(one, rank=rank) for rank, one in enumerate(chosen, start=1)]
+
+
+def _fetched(
+    data: PhysicalCollection, fused: Sequence[Fused], count: int, parts: dict[str, Part]
+) -> Iterator[Passage]:
+    """The passages of a ranking, read in batches of `count`; `parts` learns their places.
+
+    A lexical index may be a commit ahead: what it alone names and is gone is left out.
+    """
+    left = iter(fused)
+    while batch := list(itertools.islice(left, count)):
+        with stage("fetch"):
+            found = _parts(data.chunk_texts(ids=[one.chunk_id for one in batch]))
+        for one in batch:
+            part = found.get(one.chunk_id)
+            if part is not None:
+                parts[one.chunk_id] = part
+                yield replace(part.passage, score=one.score, candidates=one.candidates)
+            elif any(told.ranker.partition(":")[0] == SEMANTIC for told in one.candidates):
+                raise CollectionDamaged(
+                    f"Collection {data.name} lost rows that its index still names. "
+                    "Mend it with: retriever repair"
+                )
+
+
+def _reranked(
+    before: list[Passage], query: str, reordering: Reordering, embedder: Callable[[], Embedder]
+) -> list[Passage]:
+    """Candidates in the reranker's order; as they were where it cannot be had."""
+    if not before:
+        return []
+    texts = ["\n".join([" > ".join(one.heading_path), one.text]).strip() for one in before]
+    try:
+        with stage("rerank"):
+            scores = reordering.scores(query, texts, embedder)
+    except RerankingUnavailable as error:
+        warn_skipped(error)
+        return before
+    order = sorted(range(len(before)), key=lambda place: (-scores[place], place))
+    return [
+        _rescored(before[place], float(scores[place]), rank)
+        for rank, place in enumerate(order, start=1)
+    ]
+
+
+def _rescored(passage: Passage, score: float, rank: int) -> Passage:
+    told = Candidate(chunk_id=passage.id, ranker=RERANKER, score=score, rank=rank)
+    return replace(passage, score=score, candidates=(*passage.candidates, told))
+
+
+def _joined(data: PhysicalCollection, ranking: Sequence[Part], options: Refining) -> list[Passage]:
+    around: list[Part] = []
+    if options.expand:
+        with stage("expand"):
+            for start in range(0, len(ranking), EXPANDED_AT_ONCE):
+                beside = _beside(ranking[start : start + EXPANDED_AT_ONCE], options.expand)
+                around.extend(_parts(data.chunk_texts(where=beside)).values())
+    return merge_neighbours(ranking, around)
+
+
+def _beside(ranking: Sequence[Part], count: int) -> dict[str, object]:
+    """A filter for what stands up to `count` chunks before and after those of a ranking."""
+    wanted: dict[str, set[int]] = {}
+    for part in ranking:
+        first = max(0, part.ordinal - count)
+        wanted.setdefault(part.passage.source, set()).update(range(first, part.ordinal + count + 1))
+    each: list[dict[str, object]] = [
+        {"$and": [{"source": source}, {"ordinal": {"$in": sorted(ordinals)}}]}
+        for source, ordinals in wanted.items()
+    ]
+    return each[0] if len(each) == 1 else {"$or": each}
+
+
+def _parts(found: Iterable[tuple[str, rows.Row, str]]) -> dict[str, Part]:
+    return {
+        chunk_id: Part(
+            passage=rows.passage(chunk_id, row, text, score=0.0),
+            ordinal=int(row["ordinal"]),
+            version=str(row["document_hash"]),
+            gap=str(row.get("gap", "")),
+        )
+        for chunk_id, row, text in found
+    }
