@@ -52,8 +52,9 @@ def analogy(
 ) -> Analogy:
     """The words nearest to a sum such as `king - man + woman`, best first.
 
-    Over the vocabulary of the configured word vectors; of a model of another kind, over the
-    most frequent words of the collection, each embedded by itself.
+    Over the vocabulary of the word vectors that are configured, or that the collection was
+    built with; with a model of another kind, over the most frequent words of the collection,
+    each embedded by itself.
 
     Args:
         parts: the sum, in one piece or in many.
@@ -72,16 +73,19 @@ def analogy(
         raise QueryError(f"{count} words were asked for; 1 is the least.")
     settings = settings or Settings.load()
     embedder = assembly.open_configured_embedder(settings)
+    place = "word vectors"
     if isinstance(embedder, WordEmbedder):
         words, vectors = embedder.vocabulary()
-        place = "word vectors"
     else:
         with open_collection(settings) as data:
             built = data.fingerprint.embedding
-            words = frequent_words((text for *_, text in texts(data)), most_words)
-        embedder = assembly.open_collection_embedder(settings, built)
-        vectors = embedder.embed_chunks(words)
-        place = settings.collection
+            embedder = assembly.open_collection_embedder(settings, built)
+            if isinstance(embedder, WordEmbedder):
+                words, vectors = embedder.vocabulary()
+            else:
+                place = settings.collection
+                words = frequent_words((text for *_, text in texts(data)), most_words)
+                vectors = embedder.embed_chunks(words)
     return Analogy(
         asked=" ".join(" ".join(parts).split()),
         method=method,

@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn, TextIO
 import typer
 from typer.core import TyperGroup
 
-from retriever.cli import commands, evaluating, maintenance, swaps, training
+from retriever.cli import analysing, commands, evaluating, maintenance, swaps, training
 from retriever.cli.terminal import note, prepare_streams, show
 from retriever.errors import RetrieverError
 
@@ -65,6 +65,12 @@ for _command in (
     maintenance.compact,
     maintenance.export,
     maintenance.import_,
+    analysing.similar,
+    analysing.analogy,
+    analysing.related,
+    analysing.clusters,
+    analysing.outliers,
+    analysing.map_,
     evaluating.eval_,
     evaluating.compare,
     evaluating.tune,
