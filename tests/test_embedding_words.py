@@ -309,3 +309,67 @@ def test_a_swap_away_from_word_vectors_brings_back_what_they_left_out(
         records = {one.source: one for one in live.manifest()}
     assert records["docs/unknown.txt"].status == "skipped"
     assert records["docs/part.txt"].reason.startswith("left out: ")
+
+
+@pytest.mark.parametrize("kind", ["vectors", "model", "beside", "protocol 5"])
+def test_gensims_own_files_are_read_without_running_them(tmp_path: Path, kind: str) -> None:
+    """KeyedVectors and Word2Vec models, with large arrays in files beside them, too."""
+    from gensim.models import KeyedVectors, Word2Vec
+
+    file = tmp_path / "words.kv"
+    theirs = KeyedVectors(8)
+    theirs.add_vectors(list(WORDS), VECTORS)
+    if kind == "model":
+        model = Word2Vec([list(WORDS)] * 9, vector_size=8, min_count=1, workers=1)
+        model.save(str(file))
+        theirs = model.wv
+    elif kind == "protocol 5":
+        theirs.save(str(file), pickle_protocol=5)
+    else:
+        theirs.save(str(file), sep_limit=0 if kind == "beside" else 10**7)
+    if kind == "beside":
+        assert (tmp_path / "words.kv.vectors.npy").exists()
+    table = read_words(file)
+    assert list(table.words) == theirs.index_to_key
+    np.testing.assert_array_equal(table.vectors, theirs.vectors)
+    assert (table.counts is not None and table.counts.tolist() == [9] * 11) == (kind == "model")
+    assert opened(file, "sif").fingerprint.dimension == 8
+    assert not opened(file, "sif").refusals(["the cat"])[0]
+
+
+class Hostile:
+    """Would write a file, were its pickle ever run."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.target,)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_pickle_that_would_run_something_is_refused_and_runs_nothing(
+    tmp_path: Path, inside: bool
+) -> None:
+    import pickle
+
+    target = tmp_path / "was-here"
+    hostile = Hostile(target)
+    file = tmp_path / "words.bin"
+    file.write_bytes(pickle.dumps([hostile, {"vectors": hostile}] if inside else hostile))
+    with pytest.raises(SettingsError, match=r"words\.bin"):
+        opened(file)
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("cut", range(0, 600, 37))
+def test_a_pickle_that_breaks_off_is_an_error(tmp_path: Path, cut: int) -> None:
+    from gensim.models import KeyedVectors
+
+    theirs = KeyedVectors(8)
+    theirs.add_vectors(list(WORDS), VECTORS)
+    file = tmp_path / "words.bin"
+    theirs.save(str(file))
+    file.write_bytes(file.read_bytes()[: cut + 1])
+    with pytest.raises(SettingsError, match=r"words\.bin"):
+        opened(file)

@@ -20,7 +20,7 @@ def train_words(  # noqa: PLR0913  # a command's options are its parameters
     vector_size: Annotated[int, typer.Option(metavar="N", min=1, help="Their dimension.")] = 100,
     window: Annotated[
         int, typer.Option(metavar="N", min=1, help="Words on each side that count.")
-    ] = 5,
+    ] = 10,
     min_count: Annotated[
         int, typer.Option(metavar="N", min=1, help="Rarer words are left out.")
     ] = 2,

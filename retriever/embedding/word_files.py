@@ -1,4 +1,4 @@
-"""Files of word vectors: word2vec's text and binary format, and GloVe's text.
+"""Files of word vectors: word2vec's text and binary format, GloVe's text, gensim's own.
 
 word2vec writes a line with the number of words and their dimension, then each word, a blank and
 its numbers, as text or as little-endian float32. GloVe writes the same text without the first
@@ -15,6 +15,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from retriever.embedding.pickled_words import FIRST_BYTE, read_pickled
 from retriever.errors import SettingsError
 from retriever.protocols import Vectors
 
@@ -33,6 +34,8 @@ class WordTable:
     """Each once, in the file's order."""
     vectors: Vectors
     """Shape (words, dimension), as they were trained."""
+    counts: NDArray[np.int64] | None = None
+    """How often each word was seen, where the file says: shape (words,)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +88,29 @@ def read_words(path: Path) -> WordTable:
     Raises:
         SettingsError: the file cannot be read, or is damaged: the message says where.
     """
+    if is_pickle(path):
+        try:
+            names, rows, counts = read_pickled(path)
+        except ValueError as error:
+            raise DamagedError(path, str(error)) from error
+        _refuse_infinite(path, names, rows)
+        return WordTable(tuple(names), rows, counts)
     shape = read_shape(path)
     words, vectors = _read_binary(path, shape) if shape.binary else _read_text(path, shape)
+    _refuse_infinite(path, words, vectors)
+    return _each_once(words, vectors)
+
+
+def is_pickle(path: Path) -> bool:
+    """Whether a file is one of gensim's own, which says nothing of itself at its beginning."""
+    with _opened(path) as file:
+        return file.read(1) == FIRST_BYTE
+
+
+def _refuse_infinite(path: Path, words: Sequence[str], vectors: Vectors) -> None:
     if not np.isfinite(vectors).all():
         row = int(np.argmin(np.isfinite(vectors).all(axis=1)))
         raise DamagedError(path, f"the vector of {words[row]!r} is not finite")
-    return _each_once(words, vectors)
 
 
 def _check_size(path: Path, words: int, dimension: int, offset: int) -> None:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from retriever.embedding.options import EmbedderOptions
 from retriever.embedding.revision import HashMemo
 from retriever.embedding.static import Reading, StaticEmbedder
-from retriever.embedding.word_files import WordTable, read_shape, read_words
+from retriever.embedding.word_files import WordTable, is_pickle, read_shape, read_words
 from retriever.embedding.word_reading import count_pieces, known_forms, words
 from retriever.errors import SettingsError
 from retriever.protocols import Vectors
@@ -38,26 +38,27 @@ _COUNT_LINE = re.compile(r"(\S+) (\d{1,18})")
 def open_word_vectors(options: EmbedderOptions) -> StaticEmbedder:
     """An embedder over the file in `embedding.path`, else in `embedding.model`.
 
-    Only the beginning of the file is read.
+    Only the beginning of the file is read, but for gensim's own format.
 
     Raises:
         SettingsError: there is no such file, it holds no word vectors, or an option contradicts it.
     """
     path = (options.path or Path(options.model)).expanduser()
-    shape = read_shape(path)
+    table = read_words(path) if is_pickle(path) else None
+    dimension = table.vectors.shape[1] if table else read_shape(path).dimension
     pooling = "sif" if options.pooling == "auto" else options.pooling
-    _refuse(options, path, shape.dimension, pooling)
+    _refuse(options, path, dimension, pooling)
     fingerprint = EmbeddingFingerprint(
         backend="word-vectors",
         model=path.name,
         revision=_revision(path, pooling, options.cache_dir),
-        dimension=shape.dimension,
+        dimension=dimension,
         window_tokens=options.window_tokens or NO_LIMIT_TOKENS,
         pooling=pooling,
         query_prefix="",
         chunk_prefix="",
     )
-    return StaticEmbedder(fingerprint, WordLexicon(path, pooling))
+    return StaticEmbedder(fingerprint, WordLexicon(path, pooling, table))
 
 
 class WordLexicon:
@@ -65,11 +66,12 @@ class WordLexicon:
 
     unit = "word"
 
-    def __init__(self, path: Path, pooling: str) -> None:
-        """Keep where the file is; it is read when a word is first looked up."""
+    def __init__(self, path: Path, pooling: str, table: WordTable | None = None) -> None:
+        """Keep where the file is; without its table, it is read when a word is first looked up."""
         self._path = path
         self._pooling = pooling
         self._lock = threading.Lock()
+        self._held = table
 
     def counts(self, texts: Sequence[str]) -> list[int]:
         """Words and punctuation marks of each text."""
@@ -102,10 +104,15 @@ class WordLexicon:
                 unknown.append(word.lower())
         return Reading(rows, unknown)
 
-    @functools.cached_property
+    @property
     def _table(self) -> WordTable:
+        return self._loaded()
+
+    def _loaded(self) -> WordTable:
         with self._lock:
-            return read_words(self._path)
+            if self._held is None:
+                self._held = read_words(self._path)
+            return self._held
 
     @functools.cached_property
     def _rows(self) -> dict[str, int]:
@@ -116,8 +123,13 @@ class WordLexicon:
         count = len(self._table.words)
         if self._pooling == "mean":
             return np.ones(count, dtype=np.float32)
-        counts = read_counts(counts_file(self._path))
-        shares = zipf_shares(count) if counts is None else _shares(self._table.words, counts)
+        counts, held = read_counts(counts_file(self._path)), self._table.counts
+        if counts is not None:
+            shares = _shares(self._table.words, counts)
+        elif held is not None and held.any():
+            shares = held / held.sum()
+        else:
+            shares = zipf_shares(count)
         return np.asarray(SMOOTHING / (SMOOTHING + shares), dtype=np.float32)
 
 
