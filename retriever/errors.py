@@ -7,6 +7,7 @@ RetrieverError
   EmbeddingError
     EmbeddingUnavailable   transient: rate limit, timeout, connection; the only one that is retried
     EmbeddingRejected      final: bad key, input refused, wrong dimension, text beyond the window
+      NothingToEmbed       the text holds no word that the model knows
     BudgetExceeded         the work would cost more than the limit that was set
   RerankingError           passages could not be reranked: bad key, unknown model, bad answer
     RerankingUnavailable   transient: the order is left as it was, with a warning
@@ -95,6 +96,10 @@ class EmbeddingUnavailable(EmbeddingError):
 
 class EmbeddingRejected(EmbeddingError):
     """A final failure: the same call will fail again."""
+
+
+class NothingToEmbed(EmbeddingRejected):
+    """A text holds nothing that the model knows, so that it has no vector."""
 
 
 class BudgetExceeded(EmbeddingError):

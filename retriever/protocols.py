@@ -134,7 +134,7 @@ class TokenEmbedder(Protocol):
 class SelectiveEmbedder(Protocol):
     """An embedder that cannot embed every text, such as one that knows a list of words.
 
-    It raises EmbeddingRejected for a text that it cannot embed. Who has many asks first.
+    It raises NothingToEmbed for a text that it cannot embed. Who has many asks first.
     """
 
     def sample_text(self) -> str:

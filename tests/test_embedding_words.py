@@ -14,7 +14,7 @@ from retriever.embedding.static import StaticEmbedder
 from retriever.embedding.word_files import read_words
 from retriever.embedding.word_reading import count_pieces, words
 from retriever.embedding.word_vectors import SMOOTHING, zipf_shares
-from retriever.errors import EmbeddingRejected, SettingsError
+from retriever.errors import EmbeddingRejected, NothingToEmbed, SettingsError
 from retriever.ingestion import estimate, ingest
 from retriever.protocols import Embedder, SelectiveEmbedder, VocabularyEmbedder
 from retriever.retrieval import Retriever
@@ -274,8 +274,26 @@ def test_an_ingest_skips_what_has_no_known_word_and_says_so(
     assert (again.unchanged, again.added, len(again.skipped)) == (2, 0, 1)
     with Retriever.open(by_words) as retriever:
         assert retriever.retrieve("feline cat", top_k=1)[0].source == "docs/cat.md"
-        with pytest.raises(EmbeddingRejected, match="no word"):
+        with pytest.raises(NothingToEmbed, match="no word"):
             retriever.retrieve("zzz")
+
+
+def test_a_hybrid_query_without_a_known_word_is_answered_by_words(
+    corpus: Path, by_words: Settings
+) -> None:
+    hybrid = by_words.model_copy(
+        update={"retrieval": by_words.retrieval.model_copy(update={"mode": "hybrid"})}
+    )
+    (corpus / "zebra.md").write_text("# Zebra\n\nThe zebra sat.\n", encoding="utf-8")
+    ingest(corpus, hybrid)
+    with Retriever.open(hybrid) as retriever:
+        assert retriever.retrieve("zebra", top_k=1)[0].source == "docs/zebra.md"
+        found = retriever.retrieve_many(["zebra", "feline cat", "nowhere"], top_k=1)
+    assert [[one.source for one in each] for each in found] == [
+        ["docs/zebra.md"],
+        ["docs/cat.md"],
+        [],
+    ]
 
 
 def test_a_document_that_lost_its_last_known_word_is_found_no_more(

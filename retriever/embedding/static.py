@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retriever.embedding.vectors import checked, no_vectors
-from retriever.errors import EmbeddingRejected
+from retriever.errors import EmbeddingRejected, NothingToEmbed
 from retriever.protocols import Vectors
 from retriever.records import EmbeddingFingerprint
 
@@ -119,7 +119,8 @@ class StaticEmbedder:
         """Embed texts as chunks: float32, shape (len(texts), dimension), unit length.
 
         Raises:
-            EmbeddingRejected: a text has no known unit, or is longer than the window.
+            NothingToEmbed: a text has no known unit.
+            EmbeddingRejected: a text is longer than the window.
         """
         counts = self.count_tokens(texts)
         window = self._fingerprint.window_tokens
@@ -138,7 +139,7 @@ class StaticEmbedder:
         """Embed one query, shape (dimension,), however long it is.
 
         Raises:
-            EmbeddingRejected: it has no known unit.
+            NothingToEmbed: it has no known unit.
         """
         vector: Vectors = self.embed_queries([text])[0]
         return vector
@@ -159,7 +160,7 @@ class StaticEmbedder:
         sums = self._sums(readings)
         for text, row in zip(texts, sums, strict=True):
             if not row.any():
-                raise EmbeddingRejected(
+                raise NothingToEmbed(
                     f"This text has {self._refusal}, so it has no vector: {text[:60]!r}. "
                     "Use other words, search by words (retrieval.mode), or another model."
                 )

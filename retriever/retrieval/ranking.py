@@ -5,12 +5,15 @@ may be one commit ahead of what the snapshot saw: a chunk that it alone names an
 is dropped; one that it names already is in Chroma, since chunks are written first.
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from retriever.embedding.vectors import no_vectors
+from retriever.errors import NothingToEmbed
 from retriever.fusion import HALF_BM25, Fused, fuse
 from retriever.protocols import BatchQueryEmbedder, Embedder, Vectors
 from retriever.records import Candidate
@@ -71,9 +74,21 @@ def rank(snapshot: Snapshot, request: Request) -> list[Ranked]:
 def _by_meaning(snapshot: Snapshot, request: Request) -> list[list[Candidate]]:
     embedder = snapshot.embedder()
     with stage("embed"):
-        vectors = _embed(embedder, request.queries)
+        try:
+            vectors = _embed(embedder, request.queries)
+            known: Sequence[int] = range(len(request.queries))
+        except NothingToEmbed:
+            if request.mode != "hybrid":
+                raise
+            vectors, known = _embed_known(embedder, request.queries)
+    rankings: list[list[Candidate]] = [[] for _ in request.queries]
+    if not known:
+        return rankings
     with stage("semantic"):
-        return snapshot.data.rank(vectors, count=request.candidate_count, where=request.where)
+        found = snapshot.data.rank(vectors, count=request.candidate_count, where=request.where)
+    for place, ranking in zip(known, found, strict=True):
+        rankings[place] = ranking
+    return rankings
 
 
 def _by_words(snapshot: Snapshot, request: Request) -> list[list[Candidate]]:
@@ -100,6 +115,16 @@ def _fused(
 def _alone(one: Candidate, score: float) -> Fused:
     """A candidate of the only ranking there is."""
     return Fused(one.chunk_id, score, one.rank, parts={one.ranker: score}, candidates=(one,))
+
+
+def _embed_known(embedder: Embedder, queries: Sequence[str]) -> tuple[Vectors, Sequence[int]]:
+    """The vectors of the queries that can be embedded, and their places: words find the others."""
+    vectors, places = [no_vectors(embedder.fingerprint.dimension)], []
+    for place, query in enumerate(queries):
+        with contextlib.suppress(NothingToEmbed):
+            vectors.append(embedder.embed_query(query)[None])
+            places.append(place)
+    return np.vstack(vectors), places
 
 
 def _embed(embedder: Embedder, queries: Sequence[str]) -> Vectors:
