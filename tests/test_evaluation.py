@@ -160,7 +160,8 @@ def test_token_recall_precision_and_iou_equal_those_worked_out_by_hand() -> None
     wanted = [spans.Span("a.md", 10, 30)]
     handed_over = [passage(0, 20), passage(0, 20, source="b.md")]
     assert spans.agreement(wanted, handed_over) == pytest.approx((0.5, 10 / 40, 10 / 50))
-    values = spans.at_each_depth(wanted, [passage(0, 20), passage(20, 40)], lambda text: 400)
+    two = [passage(0, 20), passage(20, 40)]
+    values = spans.at_each_depth(wanted, dict.fromkeys(spans.DEPTHS, two), lambda text: 400)
     assert values["Token recall@500t"] == 0.5
     assert values["Token recall@1000t"] == 1.0
     assert values["Token IoU@5"] == pytest.approx(20 / 40)

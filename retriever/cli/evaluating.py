@@ -27,7 +27,7 @@ AsMarkdown = Annotated[bool, typer.Option("--markdown", help="Print Markdown.")]
 Html = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Write a page with plots and the worst answers.")
 ]
-PASSAGES_HELP = "Passages asked for a question; three times the deepest measure if not given."
+PASSAGES_HELP = "Passages asked for a question; as many as the deepest measure needs if not given."
 
 
 def eval_(  # noqa: PLR0913  # a command's options are its parameters
@@ -198,14 +198,20 @@ def parse(name: str, option: str) -> "Measure":
     try:
         return parse_measure(name)
     except SettingsError as error:
-        raise typer.BadParameter(str(error), param_hint=option) from error
+        others = f" Also {', '.join(_of_no_ranking())}." if option == "--fail-under" else ""
+        raise typer.BadParameter(f"{error}{others}", param_hint=option) from error
 
 
 def _is_of_rankings(name: str) -> bool:
+    return name not in _of_no_ranking()
+
+
+def _of_no_ranking() -> tuple[str, ...]:
+    """Measures that ir-measures knows nothing of: they come with the questions that allow them."""
     from retriever.evaluation.runs import AREA
     from retriever.evaluation.spans import names
 
-    return name != AREA and name not in names()
+    return (AREA, *names())
 
 
 def _gates(values: list[str] | None) -> dict[str, float]:

@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from retriever.evaluation import spans
 from retriever.evaluation.questions import Question
 from retriever.records import Passage
 from retriever.retrieval import Retriever
@@ -15,6 +16,9 @@ AT_ONCE = 32
 """Questions of one batch."""
 MOST_TIMED = 200
 """Questions that are asked again to be timed, where no other number is given."""
+PASSAGES_A_UNIT = 3
+"""About how many passages have to be asked for to meet one more document."""
+MOST_PASSAGES = 10_000
 
 Tell = Callable[[int, int], None]
 """Told how many questions have been asked, of how many."""
@@ -40,6 +44,8 @@ class Answered:
     """Of the best passage, whatever the threshold; None where nothing was found."""
     unit: str = "document"
     """What is judged: documents, or pages where every answer names one."""
+    at: Mapping[int, Sequence[Passage]] = field(default_factory=dict)
+    """Where spans answer: what a caller gets who asks for so many passages."""
     ids: Mapping[str, str] = field(default_factory=dict)
     """Source to the name that judgements use; a source that is not there is its own."""
 
@@ -63,37 +69,89 @@ class Answered:
         return {one.source: one.grade for one in answers}
 
 
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How many passages are asked for."""
+
+    units: int
+    """Documents, or pages, that the deepest measure looks at."""
+    passages: int | None = None
+    """Passages of a question, whatever that makes of units; None asks again where it is too few."""
+
+
 def ask(
     settings: Settings,
     questions: Sequence[Question],
     *,
-    passages: int,
+    depth: Depth,
     ids: Mapping[str, str],
     timed: int = MOST_TIMED,
     tell: Tell | None = None,
 ) -> tuple[list[Answered], Latency]:
     """Ask every question, then some of them again one by one as a caller would.
 
+    So many passages are asked for as the rankers name candidates, so that what is judged is what
+    a caller gets. Where these come from fewer documents than are looked at, more are asked for,
+    and what they add follows what was there.
+
     Args:
         settings: those of the collection.
         questions: none of them blank.
-        passages: how many are asked for.
+        depth: how much is asked for.
         ids: source to the name that judgements use; a source that is not there is its own.
         timed: how many are asked again.
         tell: called after each batch.
     """
     answered: list[Answered] = []
-    least = settings.retrieval.min_score
     with Retriever.open(settings) as retriever:
         for start in range(0, len(questions), AT_ONCE):
             batch = questions[start : start + AT_ONCE]
-            texts = [one.text for one in batch]
-            found = retriever.retrieve_many(texts, top_k=passages, min_score=-np.inf)
-            answered += [_answered(*pair, ids, least) for pair in zip(batch, found, strict=True)]
+            found = _found(retriever, batch, settings, depth)
+            answered += [
+                _answered(*pair, ids, settings.retrieval.min_score)
+                for pair in zip(batch, found, strict=True)
+            ]
+            answered[start:] = _with_spans(retriever, answered[start:])
             if tell is not None:
                 tell(len(answered), len(questions))
         latency = _timed(retriever, [one.text for one in questions[:timed]])
     return answered, latency
+
+
+def _found(
+    retriever: Retriever, batch: Sequence[Question], settings: Settings, depth: Depth
+) -> list[list[Passage]]:
+    """The passages of each question, whatever their scores."""
+    first = depth.passages or settings.retrieval.candidate_count
+    texts = [one.text for one in batch]
+    found = retriever.retrieve_many(texts, top_k=first, min_score=-np.inf)
+    deeper = min(PASSAGES_A_UNIT * depth.units, MOST_PASSAGES)
+    if depth.passages is not None or deeper <= first:
+        return found
+    short = [
+        place
+        for place, passages in enumerate(found)
+        if passages and len({one.source for one in passages}) < depth.units
+    ]
+    more = retriever.retrieve_many(
+        [texts[place] for place in short], top_k=deeper, min_score=-np.inf
+    )
+    for place, passages in zip(short, more, strict=True):
+        known = {one.id for one in found[place]}
+        found[place] += [one for one in passages if one.id not in known]
+    return found
+
+
+def _with_spans(retriever: Retriever, answered: Sequence[Answered]) -> list[Answered]:
+    """Those that spans answer, with what a caller gets at each depth."""
+    asked = [one for one in answered if any(a.start is not None for a in one.question.answers)]
+    texts = [one.question.text for one in asked]
+    found = [retriever.retrieve_many(texts, top_k=depth) for depth in spans.DEPTHS]
+    at = {
+        id(one): dict(zip(spans.DEPTHS, answers, strict=True))
+        for one, *answers in zip(asked, *found, strict=True)
+    }
+    return [replace(one, at=at.get(id(one), {})) for one in answered]
 
 
 def page_unit(source: str, page: int | None) -> str:

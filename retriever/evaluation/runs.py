@@ -11,7 +11,7 @@ from retriever import assembly
 from retriever.errors import SettingsError
 from retriever.evaluation import spans
 from retriever.evaluation.abstention import NO_SCORE, Abstention, judge_abstention
-from retriever.evaluation.asking import MOST_TIMED, Answered, Latency, Tell, ask
+from retriever.evaluation.asking import MOST_TIMED, Answered, Depth, Latency, Tell, ask
 from retriever.evaluation.beir import JudgedSet, is_judged_set, read_judged_set
 from retriever.evaluation.locating import locate_answers
 from retriever.evaluation.measures import (
@@ -28,10 +28,6 @@ from retriever.evaluation.temporary import Built, Cost, built_from_set, cost_of
 from retriever.ingestion.applying import Progress
 from retriever.settings import Settings
 
-PASSAGES_A_UNIT = 3
-"""Passages asked for so that about as many documents as a measure looks at are among them."""
-MOST_PASSAGES = 10_000
-
 
 @dataclass(frozen=True, slots=True)
 class EvaluationOptions:
@@ -39,7 +35,7 @@ class EvaluationOptions:
 
     measures: tuple[Measure, ...] = tuple(parse_measure(name) for name in DEFAULT_MEASURES)
     passages: int | None = None
-    """Passages asked for a question; three times the deepest measure's depth where None."""
+    """Passages asked for a question; as many as the deepest measure needs where None."""
     timed: int = MOST_TIMED
     """Questions that are asked again, one by one, to be timed."""
     keep: bool = False
@@ -48,11 +44,10 @@ class EvaluationOptions:
     tell: Tell | None = None
 
     @property
-    def asked_for(self) -> int:
-        """How many passages are asked for."""
-        deepest = max([one.depth for one in self.measures], default=spans.MOST_PASSAGES)
-        wanted = self.passages or PASSAGES_A_UNIT * deepest
-        return min(max(wanted, spans.MOST_PASSAGES), MOST_PASSAGES)
+    def depth(self) -> Depth:
+        """How much is asked for."""
+        deepest = max([one.depth for one in self.measures], default=1)
+        return Depth(units=deepest, passages=self.passages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +149,7 @@ def judged(
     answered, latency = ask(
         built.settings,
         questions,
-        passages=options.asked_for,
+        depth=options.depth,
         ids=built.ids,
         timed=options.timed,
         tell=options.tell,
@@ -189,7 +184,7 @@ def span_values(answered: Sequence[Answered]) -> dict[str, Values]:
     values = {name: np.full(len(answered), np.nan) for name in spans.names()}
     for place, (one, where) in enumerate(zip(answered, wanted, strict=True)):
         if where:
-            for name, value in spans.at_each_depth(where, one.passages, count_tokens).items():
+            for name, value in spans.at_each_depth(where, one.at, count_tokens).items():
                 values[name][place] = value
     return values
 

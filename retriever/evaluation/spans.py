@@ -5,17 +5,18 @@ Token recall, precision and IoU as chunking is evaluated with them: Smith and Tr
 characters stand for tokens. What several passages repeat counts each time as handed over.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import accumulate
 
 from retriever.records import Passage
 
 PASSAGE_COUNTS = (5, 10)
 BUDGETS_TOKENS = (500, 1_000, 2_000)
 NAMES = ("Token recall", "Token precision", "Token IoU")
-MOST_PASSAGES = 50
-"""Enough to fill the largest budget with small chunks."""
+DEPTHS = (5, 10, 20, 40, 80)
+"""How many passages are asked for: those counted above, and more for the larger budgets."""
 
 Places = frozenset[tuple[str, int]]
 
@@ -44,14 +45,23 @@ def agreement(wanted: Sequence[Span], passages: Sequence[Passage]) -> tuple[floa
 
 
 def at_each_depth(
-    wanted: Sequence[Span], passages: Sequence[Passage], count_tokens: Callable[[str], int]
+    wanted: Sequence[Span],
+    answers: Mapping[int, Sequence[Passage]],
+    count_tokens: Callable[[str], int],
 ) -> dict[str, float]:
     """The three at 5 and 10 passages, and at budgets of 500, 1,000 and 2,000 tokens.
 
-    A budget is filled from the first passage on until one does not fit.
+    A budget is filled from the first passage on until one does not fit, with the smallest of the
+    answers that has enough for it.
+
+    Args:
+        wanted: the spans that answer.
+        answers: what a caller gets who asks for so many passages, for each of `DEPTHS`. The first
+            five of ten are not the same as five: neighbours among more of them become one.
+        count_tokens: tokens of a text.
     """
     values: dict[str, float] = {}
-    for label, handed_over in _choices(passages[:MOST_PASSAGES], count_tokens):
+    for label, handed_over in _choices(answers, count_tokens):
         found = agreement(wanted, handed_over)
         values |= {f"{name}@{label}": one for name, one in zip(NAMES, found, strict=True)}
     return values
@@ -59,22 +69,23 @@ def at_each_depth(
 
 def names() -> tuple[str, ...]:
     """The names that `at_each_depth` gives."""
-    labels = [label for label, _ in _choices([], len)]
+    labels = [*map(str, PASSAGE_COUNTS), *(f"{budget}t" for budget in BUDGETS_TOKENS)]
     return tuple(f"{name}@{label}" for label in labels for name in NAMES)
 
 
 def _choices(
-    passages: Sequence[Passage], count_tokens: Callable[[str], int]
+    answers: Mapping[int, Sequence[Passage]], count_tokens: Callable[[str], int]
 ) -> Iterator[tuple[str, Sequence[Passage]]]:
     for count in PASSAGE_COUNTS:
-        yield str(count), passages[:count]
-    spent, sums = 0, []
-    for passage in passages:
-        spent += count_tokens(passage.text) if spent <= BUDGETS_TOKENS[-1] else 0
-        sums.append(spent)
+        yield str(count), answers[count]
+    totals = {
+        depth: list(accumulate(count_tokens(one.text) for one in answers[depth]))
+        for depth in DEPTHS
+    }
     for budget in BUDGETS_TOKENS:
-        fitting = takewhile(lambda total, most=budget: total <= most, sums)  # type: ignore[misc]
-        yield f"{budget}t", passages[: len(list(fitting))]
+        enough = [depth for depth in DEPTHS if max(totals[depth], default=0) >= budget]
+        depth = min(enough, default=DEPTHS[-1])
+        yield f"{budget}t", answers[depth][: bisect_right(totals[depth], budget)]
 
 
 def _covered(spans: Sequence[Span]) -> Places:
