@@ -123,8 +123,8 @@ def test_the_settings_example_ingests_a_part_of_the_sample(without_model: Path) 
     assert names["report"].added > 0
 
 
-def test_the_settings_file_holds_settings(tmp_path: Path) -> None:
-    (file,) = blocks("toml")
+@pytest.mark.parametrize("file", blocks("toml"))
+def test_a_settings_file_holds_settings(tmp_path: Path, file: str) -> None:
     (tmp_path / "mine.toml").write_text(file, encoding="utf-8")
     assert (
         Settings.load(tmp_path / "mine.toml").embedding.model
@@ -164,7 +164,7 @@ def test_every_path_that_is_named_exists() -> None:
 
 
 def test_every_option_that_is_named_exists(capsys: pytest.CaptureFixture[str]) -> None:
-    for words in (["ingest", "-h"], ["search", "-h"]):
+    for words in (["ingest", "-h"], ["search", "-h"], ["train-words", "-h"]):
         with pytest.raises(SystemExit):
             main(words)
     known = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
