@@ -10,10 +10,11 @@ from retriever import assembly
 from retriever.checking.isolation import examine_generation
 from retriever.collection import segments
 from retriever.collection.client import StorageOptions
-from retriever.collection.generations import copy, fresh_generation, switch
+from retriever.collection.generations import copy, fresh_generation
 from retriever.collection.locking import sole_use, writer_lock
 from retriever.collection.store import Store
 from retriever.errors import CollectionDamaged, CollectionError, CollectionLocked
+from retriever.indexing import switch
 from retriever.repairing.recovering import open_sound_store
 from retriever.settings import Settings
 
@@ -61,7 +62,7 @@ def compact(settings: Settings | None = None) -> CompactReport:
             copy(source, target)
             if _refuse_damaged(store, target.name) != held:
                 raise CollectionDamaged(f"The copy of {source.name} lacks rows, and was dropped.")
-        state = switch(store, state, target.name)
+        state = switch(settings, store, state, target)
     note = _vacuum(options)
     return CompactReport(
         collection=state.name,

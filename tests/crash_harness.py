@@ -24,14 +24,18 @@ from retriever import assembly, canary, compacting
 from retriever.checking import inspecting
 from retriever.checking.checks import check
 from retriever.checking.isolation import examine_here
+from retriever.collection import derived
 from retriever.collection import store as store_room
 from retriever.collection.physical import PhysicalCollection
 from retriever.collection.segments import index_folder
+from retriever.collection.state import CollectionState
 from retriever.collection.store import Store
 from retriever.compacting import compact
 from retriever.embedding.cache import VectorCache
 from retriever.errors import CollectionError
+from retriever.indexing import find_lag
 from retriever.ingestion import IngestOptions, ingest
+from retriever.lexical import LexicalIndex
 from retriever.protocols import Vectors
 from retriever.settings import Settings
 from retriever.swapping.swaps import prune, swap
@@ -44,6 +48,7 @@ MODELS: Mapping[str, Mapping[str, object]] = {
 INDEX_SYNC_ROWS = 24
 """Chroma's default is 1,000: with so few, a short run rewrites its index files many times."""
 EMBEDDING_S_PER_TEXT = 0.001
+LEXICAL_QUERIES = ("part", "document", "new", "valve", "t", "fan7s2")
 HUNG_S = 60.0
 POLL_S = 0.001
 
@@ -149,9 +154,30 @@ def contents(chosen: Settings) -> dict[str, Any]:
         return {
             "chunks": chunks,
             "documents": documents,
+            "lexical": _lexical(chosen, store, state, data),
             "interrupted": state.run is not None,
             "leftovers": sorted(set(store.generations(state)) - {state.live, state.previous}),
         }
+
+
+def _lexical(
+    chosen: Settings, store: Store, state: CollectionState, data: PhysicalCollection
+) -> dict[str, Any]:
+    """What the lexical index holds and finds, as the last run left it: nobody catches up."""
+    root = derived.lexical_root(store.options)
+    folder = derived.generation_folder(root, data.name, data.id)
+    generations = store.generations(state)
+    with assembly.open_lexical(chosen, folder) as lexical:
+        held = {
+            one: lexical.framing_hashes([one])[one] for ids in lexical.id_pages() for one in ids
+        }
+        found = {
+            word: sorted(one.chunk_id for one in lexical.rank(word, count=len(held) + 1))
+            for word in LEXICAL_QUERIES
+        }
+    strays = [path.name for path in root.iterdir() if path.name.split("-")[0] not in generations]
+    lag = find_lag(chosen, store, state, data)
+    return {"lag": lag, "held": held, "found": found, "strays": strays}
 
 
 def stored_ids(chosen: Settings) -> dict[str, list[str]] | None:
@@ -212,6 +238,7 @@ def _steps() -> dict[str, tuple[Any, str]]:
     names += ("delete_chunks", "delete_documents", "set_canary")
     return {
         **{name: (PhysicalCollection, name) for name in names},
+        **{f"lexical {name}": (LexicalIndex, name) for name in ("put", "delete", "commit")},
         "cache put": (VectorCache, "put_many"),
         "save state": (Store, "save"),
         "make collection": (Store, "_make"),

@@ -162,7 +162,7 @@ def kills(bench: Bench, dice: random.Random) -> Iterator[tuple[Scenario, Kill]]:
 def test_a_killed_run_is_completed_by_the_next_and_nothing_is_embedded_twice(
     bench: Bench,
 ) -> None:
-    """The collection equals that of a clean run: ids, texts, metadata, vectors, manifest."""
+    """The collection equals that of a clean run: ids, texts, metadata, vectors, manifest, words."""
     dice = random.Random(SEED)
     began, died, in_flight = time.monotonic(), 0, 0
     places: Counter[str] = Counter()
@@ -237,4 +237,5 @@ def assert_equal(found: dict[str, Any], clean: dict[str, Any], told: str) -> Non
         for key, (*fields, vector) in clean[part].items():
             assert found[part][key][:-1] == fields, f"{told}: {part}"
             np.testing.assert_allclose(found[part][key][-1], vector, atol=1e-3, err_msg=told)
+    assert found["lexical"] == clean["lexical"], f"{told}: the lexical index"
     assert (found["interrupted"], found["leftovers"]) == (False, []), told

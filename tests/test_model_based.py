@@ -29,7 +29,9 @@ from retriever import assembly
 from retriever.collection.physical import PhysicalCollection
 from retriever.collection.store import Store
 from retriever.errors import CollectionError, CollectionNotFound, FingerprintMismatch
+from retriever.indexing import find_fault, find_lag
 from retriever.ingestion import IngestOptions, ingest
+from retriever.lexical import LexicalIndex
 from retriever.records import Passage
 from retriever.retrieval import Retriever
 from retriever.settings import Settings
@@ -46,6 +48,9 @@ STEPS = {
     "put_documents": PhysicalCollection,
     "delete_chunks": PhysicalCollection,
     "delete_documents": PhysicalCollection,
+    "put": LexicalIndex,
+    "delete": LexicalIndex,
+    "commit": LexicalIndex,
     "save": Store,
     "_make": Store,
 }
@@ -288,6 +293,17 @@ class Histories(RuleBasedStateMachine):
         for source in self.stored.keys() - self.unsettled:
             words = {word for word in self.stored[source].split() if word[-1] in "x."}
             assert words <= set(" ".join(one.text for one in held[source]).split())
+        if self.stored and not self.unsettled:
+            self.compare_words()
+
+    def compare_words(self) -> None:
+        """The lexical index is of the last commit and holds what the collection holds."""
+        settings = self.settings(self.model)
+        with assembly.open_store(settings) as store:
+            state = store.state("docs")
+            data = store.physical(state.live)
+            assert find_lag(settings, store, state, data) == ""
+            assert find_fault(settings, store, data, contents=True) == ""
 
     def held(self) -> dict[str, list[Passage]]:
         """The chunks that are stored, by source without the root's name."""

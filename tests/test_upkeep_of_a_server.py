@@ -21,6 +21,7 @@ from damaged_collections import (
     write_corpus,
 )
 
+from retriever import assembly, indexing
 from retriever.checking.checks import check
 from retriever.compacting import compact
 from retriever.ingestion import ingest
@@ -90,6 +91,37 @@ def test_a_collection_on_a_server_is_checked_and_repaired(served: Settings) -> N
     assert ingest(state_of(served).roots["corpus"], served).chunks.embedded == 0
     assert check(served).findings == ()
     assert same(contents(served), before)
+
+
+def words_in_step(settings: Settings) -> bool:
+    """Whether this machine's lexical index is of the last commit and holds every chunk."""
+    with assembly.open_store(settings) as store:
+        state = store.state("docs")
+        data = store.physical(state.live)
+        lag = indexing.find_lag(settings, store, state, data)
+        return not lag and not indexing.find_fault(settings, store, data, contents=True)
+
+
+def test_two_machines_each_have_a_lexical_index_in_step_with_one_server(
+    served: Settings, tmp_path: Path
+) -> None:
+    """What one ingests the other finds by its next query, and reads again only what changed."""
+    second = served.model_copy(
+        update={"storage": served.storage.model_copy(update={"path": tmp_path / "second"})}
+    )
+    assert [one.kind for one in check(second).findings] == []
+    with Retriever.open(served) as first_reader, Retriever.open(second) as reader:
+        for turn in range(3):
+            name = f"serial{turn}x"
+            text = f"# The fuse\n\n## Serial number\n\nIt reads {name} on the fuse.\n"
+            (tmp_path / "corpus" / "fuse.md").write_text(text, encoding="utf-8")
+            ingest(tmp_path / "corpus", (served, second)[turn % 2])
+            for one in (reader, first_reader):
+                found = one.retrieve(name, top_k=1, mode="lexical")
+                assert [name in passage.text for passage in found] == [True]
+                assert one.retrieve(f"serial{turn - 1}x", mode="lexical") == []
+    assert words_in_step(served)
+    assert words_in_step(second)
 
 
 def test_a_collection_moves_from_a_server_to_a_folder_and_back(

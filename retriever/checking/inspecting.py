@@ -12,6 +12,7 @@ from retriever.collection.state import CollectionState
 from retriever.collection.store import Store
 from retriever.embedding import cache, cache_file
 from retriever.errors import CollectionDamaged
+from retriever.indexing import find_fault, find_lag
 from retriever.settings import Settings
 
 Kind = Literal[
@@ -31,6 +32,7 @@ Kind = Literal[
     "run",
     "leftover",
     "cache",
+    "lexical",
 ]
 """What a finding is about: `chunks` and `documents` stand for a whole missing collection."""
 
@@ -94,6 +96,8 @@ def inspect(
             misplaced = dict(find_misplaced(store.physical(state.live), state.roots, loader))
     leftovers, others = strays(store, state)
     cache_fault = _cache_fault(settings)
+    readable = not missing and not diagnosis.fault
+    lexical_fault, lag = _lexical(store, state, settings, diagnosis) if readable else ("", "")
     findings = [
         *([_lost_documents(state)] if missing else []),
         *([_torn_index(state)] if state.live in store.torn() else []),
@@ -102,11 +106,12 @@ def inspect(
         *(_misplaced(source, count) for source, count in misplaced.items()),
         *_state_findings(state, leftovers, others),
         *([Finding("cache", cache.FILE_NAME, cache_fault, True)] if cache_fault else []),
+        *([Finding("lexical", state.live, lexical_fault, True)] if lexical_fault else []),
     ]
     return Inspection(
         findings=tuple(findings),
         diagnosis=diagnosis,
-        notes=tuple(_notes(diagnosis)),
+        notes=(*_notes(diagnosis), *([lag] if lag else [])),
         misplaced=tuple(misplaced),
         documents_missing=bool(missing),
         leftovers=tuple(leftovers),
@@ -118,6 +123,22 @@ def _cache_fault(settings: Settings) -> str:
     if not settings.embedding.cache or settings.storage.mode == "memory":
         return ""
     return cache_file.find_fault(assembly.cache_folder(settings))
+
+
+def _lexical(
+    store: Store, state: CollectionState, settings: Settings, diagnosis: Diagnosis
+) -> tuple[str, str]:
+    """What is wrong with the lexical index, and how a replica of it is behind, which is no fault.
+
+    Its contents are compared with a sound collection only: with a damaged one they differ anyway.
+    """
+    data = store.physical(state.live)
+    fault = find_fault(settings, store, data, contents=diagnosis.is_clean)
+    lag = find_lag(settings, store, state, data)
+    if lag and store.options.mode == "embedded":
+        return f"the lexical index: {fault or lag}", ""
+    behind = f"This machine's lexical index: {lag}. The next search brings it up to date."
+    return f"the lexical index: {fault}" if fault and not lag else "", behind if lag else ""
 
 
 def strays(store: Store, state: CollectionState) -> tuple[list[str], list[str]]:

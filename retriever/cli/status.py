@@ -11,6 +11,7 @@ from retriever.cli.terminal import one_line, show
 from retriever.collection.state import Run
 from retriever.collection.store import CollectionSummary
 from retriever.embedding import cache
+from retriever.indexing import LexicalSummary, summarise
 from retriever.records import Fingerprint
 from retriever.settings import Settings
 
@@ -35,6 +36,7 @@ class Status:
     size_bytes: int | None
     """Bytes of the state folder, its vector cache included; None where there is none."""
     cache_bytes: int | None
+    lexical: LexicalSummary
 
 
 def read_status(settings: Settings) -> Status:
@@ -48,6 +50,7 @@ def read_status(settings: Settings) -> Status:
         data = store.physical(state.live)
         records = list(data.manifest())
         summary = CollectionSummary(state, data.fingerprint, data.chunk_count())
+        lexical = summarise(settings, store, data)
         place, mode = store.options.place, store.options.mode
     folder = settings.storage.path if mode == "embedded" else None
     complete = [record for record in records if record.status == "complete"]
@@ -65,6 +68,7 @@ def read_status(settings: Settings) -> Status:
         fingerprint=summary.fingerprint,
         size_bytes=_size_bytes(folder, "*") if folder else None,
         cache_bytes=_size_bytes(settings.storage.path, f"{cache.FILE_NAME}*"),
+        lexical=lexical,
     )
 
 
@@ -91,6 +95,7 @@ def show_status(status: Status) -> None:
             f"title {_is_embedded(chunking.embed_title)}, "
             f"headings {_is_embedded(chunking.embed_headings)}",
         ),
+        ("lexical index", _lexical_row(status.lexical)),
         *_size_row(status),
     ]
     width = max(len(label) for label, _ in rows)
@@ -122,6 +127,13 @@ def _size_row(status: Status) -> list[tuple[str, str]]:
         return []
     of_cache = f", of which the vector cache {in_megabytes(status.cache_bytes or 0)}"
     return [("on disk", in_megabytes(status.size_bytes) + of_cache * bool(status.cache_bytes))]
+
+
+def _lexical_row(lexical: LexicalSummary) -> str:
+    if lexical.revision is None:
+        return "none yet: the next search makes it"
+    size = in_megabytes(lexical.size_bytes)
+    return f"{lexical.chunks:,} chunks, revision {lexical.revision}, {size}"
 
 
 def _moment(iso: str | None) -> str:

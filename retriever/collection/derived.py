@@ -7,7 +7,7 @@ import re
 import shutil
 import tempfile
 import threading
-from collections.abc import Collection
+from collections.abc import Mapping
 from pathlib import Path
 
 from retriever.collection.client import StorageOptions
@@ -53,22 +53,20 @@ def drop(options: StorageOptions, name: str) -> None:
             _delete(path)
 
 
-def sweep(root: Path, collection: str, *, current: Path, generations: Collection[str]) -> None:
+def sweep(root: Path, collection: str, ids: Mapping[str, str]) -> None:
     """Delete what was derived from generations of a collection that are there no more.
 
     Args:
         root: from `lexical_root`.
         collection: its name.
-        current: the folder of one of the generations; others of that name are of dropped ones.
-        generations: the physical collections that there are.
+        ids: of the generations that there are, by name.
     """
-    pattern = re.compile(rf"({re.escape(collection)}\.[0-9]+)-.+")
+    used = {generation_folder(root, name, one) for name, one in ids.items()}
+    used |= {lock_file(folder) for folder in used}
+    pattern = re.compile(rf"{re.escape(collection)}\.[0-9]+-.+")
     for path in root.glob(f"{collection}.*"):
-        match = pattern.fullmatch(path.name)
-        if match and path not in (current, lock_file(current)):
-            name = match.group(1)
-            if name not in generations or current.name.startswith(f"{name}-"):
-                _delete(path)
+        if path not in used and pattern.fullmatch(path.name):
+            _delete(path)
 
 
 def _delete(path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
 
 from retriever.collection.physical import PhysicalCollection
 from retriever.collection.state import Canary, CollectionState
@@ -24,16 +23,6 @@ def fresh_generation(
     except BaseException:
         store.drop_generation(name)
         raise
-
-
-def switch(store: Store, state: CollectionState, name: str, **changes: Any) -> CollectionState:
-    """Let another generation answer, in one step, and drop the one that did.
-
-    Readers see it by their next query. `changes` are further fields of the state.
-    """
-    saved = store.save(state.next(live=name, **changes))
-    store.drop_generation(state.live)
-    return saved
 
 
 def copy(source: PhysicalCollection, target: PhysicalCollection) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 
 from retriever.collection import rows
 from retriever.collection.physical import PhysicalCollection
@@ -79,8 +80,25 @@ def entries(data: PhysicalCollection, sources: Iterable[str]) -> Iterator[list[L
             ]
 
 
-def _bring_in_step(lexical: LexicalIndex, data: PhysicalCollection) -> None:
-    changed: dict[str, None] = {}
+@dataclass(slots=True)
+class Difference:
+    """What an index and the chunks of its generation disagree in."""
+
+    sources: dict[str, None] = field(default_factory=dict)
+    """Documents that have to be indexed again, in order."""
+    lacking: int = 0
+    """Chunks that the index lacks, or holds under another title or heading."""
+    surplus: int = 0
+    """Chunks that it holds and the collection does not."""
+
+
+def compare(lexical: LexicalIndex, data: PhysicalCollection) -> Difference:
+    """Compare ids, titles and headings of every chunk, page by page.
+
+    Raises:
+        IndexDamaged: the index broke while it was read.
+    """
+    found = Difference()
     known = 0
     for page in data.chunk_pages(with_vectors=False):
         held = lexical.framing_hashes(page.ids)
@@ -90,10 +108,17 @@ def _bring_in_step(lexical: LexicalIndex, data: PhysicalCollection) -> None:
             known += chunk_id in held
             title, headings = str(row.get("title", "")), rows.heading_path(row)
             if held.get(chunk_id) != framing_hash(title, headings):
-                changed[row["source"]] = None
-    if known < lexical.chunk_count:
+                found.sources[row["source"]] = None
+                found.lacking += 1
+    found.surplus = max(0, lexical.chunk_count - known)
+    return found
+
+
+def _bring_in_step(lexical: LexicalIndex, data: PhysicalCollection) -> None:
+    difference = compare(lexical, data)
+    if difference.surplus:
         _delete_gone(lexical, data)
-    for one in entries(data, changed):
+    for one in entries(data, difference.sources):
         lexical.put(one)
 
 

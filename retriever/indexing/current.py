@@ -10,6 +10,7 @@ from retriever.collection.physical import PhysicalCollection
 from retriever.collection.state import CollectionState
 from retriever.collection.store import Store
 from retriever.indexing.catching_up import catch_up, is_in_step
+from retriever.indexing.sweeping import sweep
 from retriever.lexical import IndexUnwritable, LexicalIndex
 from retriever.settings import Settings
 
@@ -78,8 +79,7 @@ def _follow(
 ) -> None:
     """Catch up; what another machine's writer may have moved meanwhile is not relied on."""
     if lexical.revision is None:
-        generations = store.generations(state)
-        derived.sweep(folder.parent, state.name, current=folder, generations=generations)
+        sweep(store, state, folder.parent)
     catch_up(
         lexical,
         data,

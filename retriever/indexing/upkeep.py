@@ -8,6 +8,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from retriever import assembly
 from retriever.collection import derived
@@ -16,6 +17,7 @@ from retriever.collection.physical import PhysicalCollection
 from retriever.collection.state import CollectionState
 from retriever.collection.store import Store
 from retriever.indexing.catching_up import catch_up, is_in_step
+from retriever.indexing.sweeping import sweep
 from retriever.lexical import IndexDamaged, IndexUnwritable, LexicalEntry, LexicalIndex
 from retriever.settings import Settings
 
@@ -120,6 +122,7 @@ def kept_in_step(
     folder = derived.generation_folder(root, data.name, data.id)
     lexical = assembly.open_lexical(settings, folder)
     upkeep = Upkeep()
+    sweep(store, state, root)
     try:
         upkeep.open(lexical, derived.lock_file(folder))
         upkeep.begin(data, state, interrupted=state.run is not None)
@@ -138,3 +141,19 @@ def save_in_step(
     """
     with kept_in_step(settings, store, state, data):
         return store.save(state)
+
+
+def switch(
+    settings: Settings,
+    store: Store,
+    state: CollectionState,
+    target: PhysicalCollection,
+    **changes: Any,
+) -> CollectionState:
+    """Let another generation answer, in one step, and drop the one that did.
+
+    Readers see it by their next query. `changes` are further fields of the state.
+    """
+    saved = save_in_step(settings, store, state.next(live=target.name, **changes), target)
+    store.drop_generation(state.live)
+    return saved

@@ -14,11 +14,12 @@ import numpy as np
 
 from retriever.checking.isolation import examine_generation
 from retriever.checking.observing import observe
-from retriever.collection.generations import fresh_generation, switch
+from retriever.collection.generations import fresh_generation
 from retriever.collection.physical import PhysicalCollection
 from retriever.collection.state import CollectionState
 from retriever.collection.store import Store
 from retriever.errors import CollectionDamaged, CollectionError
+from retriever.indexing import switch
 from retriever.moving import exports
 from retriever.moving.believing import Refusal
 from retriever.moving.exports import End, ExportedChunk, ExportedDocument
@@ -100,7 +101,7 @@ def import_(settings: Settings | None, file: str | Path) -> MoveReport:
             with fresh_generation(store, state, header.fingerprint, header.canary) as target:
                 end = _fill(target, lines, header.fingerprint.embedding.dimension)
                 _refuse_unsound(store, target.name, end)
-            switch(store, state, target.name, roots=header.roots, run=None)
+            switch(settings, store, state, target, roots=header.roots, run=None)
         except BaseException:
             if known is None:
                 store.drop(state)

@@ -17,13 +17,14 @@ import numpy as np
 from retriever.checking.diagnosis import PARTS, Diagnosis
 from retriever.checking.inspecting import Inspection
 from retriever.checking.isolation import examine_generation
-from retriever.collection.generations import fresh_generation, switch
+from retriever.collection.generations import fresh_generation
 from retriever.collection.pages import ChunkPage
 from retriever.collection.physical import PhysicalCollection
 from retriever.collection.state import CollectionState
 from retriever.collection.store import Store
 from retriever.embedding import cache_file
 from retriever.embedding.vectors import document_vector
+from retriever.indexing import save_in_step, switch
 from retriever.protocols import Vectors
 from retriever.records import DocumentRecord
 from retriever.repairing.restoring import VectorRestorer
@@ -78,7 +79,7 @@ class Mending:
         data.delete_chunks(diagnosis.foreign)
         data.delete_document_rows(diagnosis.foreign_documents)
         _write_records(data, iter(corrections.values()))
-        self._store.save(self._state.next(run=None))
+        save_in_step(self._settings, self._store, self._state.next(run=None), data)
         self._store.clear_torn(self._state.live)
 
     def _without_fault(self, diagnosis: Diagnosis) -> Diagnosis:
@@ -111,7 +112,7 @@ class Mending:
             _write_records(target, itertools.chain(records, orphans))
         self.vectors_from_cache = restorer.from_cache
         self.vectors_embedded = restorer.embedded
-        switch(self._store, self._state, target.name, run=None)
+        switch(self._settings, self._store, self._state, target, run=None)
 
     def _keep_foreign(self, data: PhysicalCollection, diagnosis: Diagnosis) -> None:
         """Write rows that are none of ours to a file, before they are left out."""

@@ -23,6 +23,7 @@ from retriever.errors import (
     SettingsError,
 )
 from retriever.evaluation.questions import Question
+from retriever.indexing import save_in_step, sweep
 from retriever.ingestion.applying import embed_batch
 from retriever.ingestion.batching import Prepared, Totals, ahead_of_time, batches
 from retriever.ingestion.selecting import embeddable, has_left_out
@@ -149,7 +150,8 @@ def rollback(settings: Settings) -> CollectionState:
             raise CollectionError(
                 f"Collection {state.name!r} has no earlier generation to go back to."
             )
-        return store.save(state.next(live=state.previous, previous=state.live))
+        back = state.next(live=state.previous, previous=state.live)
+        return save_in_step(settings, store, back, store.physical(back.live))
 
 
 def prune(settings: Settings) -> list[str]:
@@ -160,6 +162,7 @@ def prune(settings: Settings) -> list[str]:
         store.save(replace(state, previous=None))
         for name in gone:
             store.drop_generation(name)
+        sweep(store, state)
         return gone
 
 
@@ -213,7 +216,8 @@ class _Swap:
         totals, documents = self._build(target, progress)
         chunks = check_copy(self._live, target, documents=documents)
         compared = self._compare(target, questions)
-        self._store.save(state.next(live=name, previous=state.live, run=None))
+        switched = state.next(live=name, previous=state.live, run=None)
+        save_in_step(self._settings, self._store, switched, target)
         return SwapReport(
             collection=state.name,
             live=name,
