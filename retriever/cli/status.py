@@ -130,8 +130,8 @@ def _size_row(status: Status) -> list[tuple[str, str]]:
 
 
 def _lexical_row(lexical: LexicalSummary) -> str:
-    if lexical.revision is None:
-        return "none yet: the next search makes it"
+    if lexical.revision is None or lexical.revision < 0:
+        return "none that can be used: the next search makes it"
     size = in_megabytes(lexical.size_bytes)
     return f"{lexical.chunks:,} chunks, revision {lexical.revision}, {size}"
 

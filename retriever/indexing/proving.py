@@ -40,6 +40,8 @@ def find_lag(
     with assembly.open_lexical(settings, _folder(store, data)) as lexical:
         if lexical.revision is None:
             return "it is missing, cannot be read, or is of another language setting"
+        if lexical.revision < 0:
+            return "whoever wrote it died before it said of which revision it is"
         if not is_in_step(lexical, state):
             return f"it is of revision {lexical.revision}, the collection of {state.revision}"
     return ""

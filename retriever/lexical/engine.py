@@ -1,8 +1,8 @@
 """The engine, tantivy, and nothing of it outside: terms in, scored ids out.
 
-A row is a chunk's id, a hash of what frames its text, its language and its terms; one more row
-holds the revision, so that it moves with the rows in one commit. A commit replaces one small
-file by renaming: a reader or a crash sees the state before or after it and nothing between.
+A row is a chunk's id, a hash of what frames its text, its language and its terms. A commit
+replaces one small file by renaming: a reader or a crash sees the rows before or after it and
+nothing between. What a commit is of is said right after it, in a file of its own.
 """
 
 import contextlib
@@ -15,18 +15,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retriever.errors import CollectionDamaged, CollectionError
+from retriever.lexical import facts
 from retriever.lexical.analysis import QueryWord
+from retriever.lexical.facts import POINTER, Facts
 from retriever.lexical.languages import known_languages
 
 if TYPE_CHECKING:
     import tantivy
 
-POINTER = "meta.json"
-"""The file that a commit replaces."""
-
 _WRITER_BYTES = 64_000_000
 _PAGE_ROWS = 20_000
-_STATE = "state"
+_MOST_TRIES = 50
 _FOOTER_MAGIC = 1337
 _BLOCK_BYTES = 1 << 20
 
@@ -42,24 +41,17 @@ class IndexUnwritable(CollectionError):
 class View:
     """One committed state, open for reading. Threads may share it."""
 
-    def __init__(self, index: "tantivy.Index") -> None:
-        """Open the last commit.
-
-        Raises:
-            ValueError: it is not one of ours.
-        """
+    def __init__(self, index: "tantivy.Index", of: Facts) -> None:
+        """Open the last commit; `of` is what it says of itself."""
         index.config_reader("manual")
         self._schema = index.schema
         self._searcher = index.searcher()
-        facts = self._facts()
-        self.revision = int(facts["revision"])
-        self.token = str(facts["token"])
-        self.identity = str(facts["identity"])
+        self.facts = of
 
     @property
     def chunk_count(self) -> int:
-        """Chunks that it holds: every row but the one of the revision."""
-        return int(self._searcher.num_docs) - 1
+        """Chunks that it holds."""
+        return int(self._searcher.num_docs)
 
     def languages(self) -> list[str]:
         """The languages of its chunks, the most frequent first."""
@@ -104,25 +96,14 @@ class View:
         import tantivy
 
         rows = tantivy.Query.all_query()
-        for offset in range(0, self.chunk_count + 1, _PAGE_ROWS):
+        for offset in range(0, self.chunk_count, _PAGE_ROWS):
             yield [one for one, _ in self._held(rows, limit=_PAGE_ROWS, offset=offset)]
 
     def _held(self, wanted: "tantivy.Query", *, limit: int, offset: int) -> Iterator[Any]:
         hits = self._searcher.search(wanted, limit, count=False, offset=offset).hits
         for _, row in hits:
             held = self._searcher.doc(row)
-            if held["id"]:
-                yield str(held["id"][0]), str(held["framing_hash"][0])
-
-    def _facts(self) -> dict[str, Any]:
-        import tantivy
-
-        state = tantivy.Query.term_query(self._schema, "state", _STATE, index_option="basic")
-        for _, row in self._searcher.search(state, 1).hits:
-            facts = json.loads(self._searcher.doc(row)["facts"][0])
-            if isinstance(facts, dict):
-                return facts
-        raise ValueError("it holds no revision")
+            yield str(held["id"][0]), str(held["framing_hash"][0])
 
     def _search(self, wanted: "tantivy.Query", count: int) -> list[tuple[float, str]]:
         hits = self._searcher.search(wanted, count, count=False).hits
@@ -169,6 +150,7 @@ class Writer:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True, exist_ok=True)
         index = tantivy.Index.open(str(folder)) if keep else tantivy.Index(_schema(), str(folder))
+        self._folder = folder
         self._document = tantivy.Document
         self._writer = index.writer(_WRITER_BYTES, 1)
 
@@ -188,12 +170,10 @@ class Writer:
         """Remove every row."""
         self._writer.delete_all_documents()
 
-    def commit(self, *, revision: int, token: str, identity: str) -> None:
-        """Make everything so far visible and lasting."""
-        self._writer.delete_documents_by_term("state", _STATE)
-        facts = json.dumps({"revision": revision, "token": token, "identity": identity})
-        self._writer.add_document(self._document(state=_STATE, facts=facts))
+    def commit(self, of: Facts) -> None:
+        """Make everything so far visible and lasting, and say what it is of."""
         self._writer.commit()
+        facts.write(self._folder, facts.commit_number(self._folder), of)
 
     def close(self) -> None:
         """Drop what was not committed, end the engine's threads, free the folder."""
@@ -206,10 +186,15 @@ def open_view(folder: Path) -> View | None:
     import tantivy
 
     try:
-        with damage_told(folder):
-            return View(tantivy.Index.open(str(folder)))
-    except (CollectionDamaged, ValueError, KeyError, OSError):
-        return None
+        for _ in range(_MOST_TRIES):
+            number = facts.commit_number(folder)
+            with damage_told(folder):
+                view = View(tantivy.Index.open(str(folder)), facts.read(folder, number))
+            if facts.commit_number(folder) == number:
+                return view
+    except (IndexDamaged, ValueError, KeyError, TypeError, OSError):
+        pass
+    return None
 
 
 @contextlib.contextmanager
@@ -281,6 +266,4 @@ def _schema() -> "tantivy.Schema":
     builder.add_text_field("framing_hash", stored=True, tokenizer_name="raw", index_option="basic")
     builder.add_text_field("language", tokenizer_name="raw", index_option="basic")
     builder.add_text_field("terms", tokenizer_name="whitespace", index_option="freq")
-    builder.add_text_field("state", tokenizer_name="raw", index_option="basic")
-    builder.add_text_field("facts", stored=True, tokenizer_name="raw", index_option="basic")
     return builder.build()

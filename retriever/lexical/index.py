@@ -11,13 +11,11 @@ import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from retriever.errors import SettingsError
 from retriever.lexical.analysis import AUTO, EntryAnalyser, QueryAnalyser
 from retriever.lexical.engine import (
-    POINTER,
     IndexUnwritable,
     View,
     Writer,
@@ -27,13 +25,16 @@ from retriever.lexical.engine import (
     stale_share,
 )
 from retriever.lexical.entries import LexicalEntry, TermCount, framing_hash
+from retriever.lexical.facts import POINTER, UNKNOWN_REVISION, Facts
 from retriever.lexical.languages import known_languages
 from retriever.records import Candidate
 
 LEXICAL = "lexical"
 """The ranker's name in candidates."""
-_ANALYSIS = "words-2"
+_ANALYSIS = "words-3"
 """Version of the analysis: an index made by another is made anew."""
+_NEVER = (0, 0, 0)
+"""The stamp of what is to be looked at again the next time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,26 +83,24 @@ class LexicalIndex:
         """The index itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close it."""
         self.close()
 
     @property
     def revision(self) -> int | None:
-        """The collection's revision at the last commit; None where there is no usable index."""
+        """The collection's revision at the last commit; None where there is no usable index.
+
+        -1 where a writer died, or is, between a commit and its saying what it is of.
+        """
         reading = self._newest()
-        return None if reading is None else reading.view.revision
+        return None if reading is None else reading.view.facts.revision
 
     @property
     def token(self) -> str:
         """What was given with the revision; empty where there is no usable index."""
         reading = self._newest()
-        return "" if reading is None else reading.view.token
+        return "" if reading is None else reading.view.facts.token
 
     @property
     def chunk_count(self) -> int:
@@ -183,7 +182,7 @@ class LexicalIndex:
             IndexUnwritable: the folder cannot be written; the last commit stands.
         """
         with self._writing() as writer:
-            writer.commit(revision=revision, token=token, identity=self._identity)
+            writer.commit(Facts(revision=revision, token=token, identity=self._identity))
 
     def close(self) -> None:
         """Let go of the folder; what was not committed is dropped. Safe to repeat."""
@@ -277,8 +276,10 @@ class LexicalIndex:
 
     def _open(self, stamp: tuple[int, int, int]) -> _Reading | None:
         view = open_view(self._folder)
-        if view is None or view.identity != self._identity:
+        if view is None or view.facts.identity != self._identity:
             return None
+        if view.facts.revision == UNKNOWN_REVISION:
+            stamp = _NEVER
         return _Reading(stamp, view, QueryAnalyser(view.languages()))
 
     @contextlib.contextmanager
