@@ -72,7 +72,6 @@ class LexicalIndex:
                 f"{', '.join(sorted(known_languages()))}. Leave it at {AUTO!r} for any other."
             )
         self._folder = folder
-        self._language = language
         self._identity = f"{_ANALYSIS}:{language}"
         self._lock = threading.Lock()
         self._reading: _Reading | None = None
