@@ -76,16 +76,16 @@ def compose_context(
     block = _BLOCKS[layout.style]
     separator = _SEPARATORS[layout.style]
     taken: list[int] = []
-    of_source: Counter[str] = Counter()
+    of_source: Counter[tuple[str, str]] = Counter()
     spent = 0
     for place, passage in enumerate(passages):
-        if of_source[passage.source] == layout.max_per_document:
+        if of_source[passage.collection, passage.source] == layout.max_per_document:
             continue
         cost = count_tokens(block(len(taken) + 1, passage) + separator)
         if spent + cost <= budget_tokens:
             spent += cost
             taken.append(place)
-            of_source[passage.source] += 1
+            of_source[passage.collection, passage.source] += 1
     while True:
         arranged = _arranged([passages[place] for place in taken], layout.order)
         text = separator.join(block(number, one) for number, one in enumerate(arranged, start=1))
@@ -127,10 +127,10 @@ def _as_given(passages: Sequence[Passage]) -> Sequence[Passage]:
 
 
 def _by_document(passages: Sequence[Passage]) -> Sequence[Passage]:
-    first: dict[str, int] = {}
+    first: dict[tuple[str, str], int] = {}
     for place, passage in enumerate(passages):
-        first.setdefault(passage.source, place)
-    return sorted(passages, key=lambda one: (first[one.source], one.start))
+        first.setdefault((passage.collection, passage.source), place)
+    return sorted(passages, key=lambda one: (first[one.collection, one.source], one.start))
 
 
 def _best_at_edges(passages: Sequence[Passage]) -> Sequence[Passage]:
@@ -207,4 +207,5 @@ def _citation(number: int, passage: Passage) -> Citation:
         line_end=passage.line_end,
         chunk_id=passage.id,
         also=tuple(one.citation for one in passage.duplicates),
+        collection=passage.collection,
     )

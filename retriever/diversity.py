@@ -62,7 +62,7 @@ def without_repetition(
     kept: list[Passage] = []
     groups = _Groups(sameness)
     others: dict[int, list[Passage]] = {}
-    of_source: Counter[str] = Counter()
+    of_source: Counter[tuple[str, str]] = Counter()
     for passage in ranking:
         text = groups.read(passage.text)
         group = groups.find(text)
@@ -70,11 +70,11 @@ def without_repetition(
             found = [replace(passage, duplicates=()), *passage.duplicates]
             others.setdefault(group, []).extend(found)
             continue
-        if of_source[passage.source] == max_per_document:
+        if of_source[passage.collection, passage.source] == max_per_document:
             continue
         if len(kept) == most:
             break
-        of_source[passage.source] += 1
+        of_source[passage.collection, passage.source] += 1
         kept.append(passage)
         groups.add(text)
     return [

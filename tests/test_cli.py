@@ -200,7 +200,7 @@ def test_search_prints_a_list_of_passages_with_their_places(
     first = ended.json[0]
     assert set(first) == {
         "rank", "score", "text", "source", "start", "end", "page", "heading", "metadata",
-        "candidates",
+        "candidates", "duplicates",
     }  # fmt: skip
     assert first["source"] == "corpus/pump.md"
     text = (library / "corpus" / "pump.md").read_text(encoding="utf-8")
@@ -401,6 +401,10 @@ def test_an_unknown_setting_is_an_error_that_names_file_and_nearest_key(
         ("search", "x", "-k", "many"),
         ("search", "x", "--no-such-option"),
         ("search", "x", "--budget", "10"),
+        ("search", "x", "--style", "plain"),
+        ("search", "x", "--context", "--style", "html"),
+        ("search", "x", "--context", "--order", "best"),
+        ("search", "x", "--expand", "-1"),
     ],
 )
 def test_wrong_usage_ends_with_2_and_a_hint(retriever: Command, words: tuple[str, ...]) -> None:
@@ -493,3 +497,19 @@ def test_a_long_list_is_cut_for_people_and_whole_as_json(
 ) -> None:
     assert "and 10 more" in retriever("ingest", str(many_skipped)).out
     assert len(retriever("ingest", str(many_skipped), "--json").json["skipped"]) == 30
+
+
+def test_a_context_is_printed_in_the_style_and_order_that_is_asked_for(reading: Command) -> None:
+    words = ("search", "reset the red button of the pump", "-k", "2", "--context")
+    plain = reading(*words, "--style", "plain").out
+    assert plain.startswith("[1] corpus/pump.md:6-10 | Pump > Reset\n  ")
+    markdown = reading(*words, "--style", "markdown", "--order", "edges", "--json").json
+    assert markdown["text"].startswith("[1] `corpus/pump.md:6-10 | Pump > Reset`\n\n```text\n")
+    assert markdown["citations"]["1"]["lines"] == [6, 10]
+
+
+def test_several_collections_are_searched_as_one(reading: Command, library: Path) -> None:
+    ended = reading("search", "pump", "--collection", "docs", "--collection", "nope")
+    assert_one_error_line(ended, "no collection 'nope'")
+    both = reading("search", "red button", "--collection", "docs", "--collection", "docs")
+    assert_one_error_line(both, "named twice")

@@ -43,7 +43,8 @@ def chunks(settings: Settings) -> dict[str, Passage]:
 
 def search(settings: Settings, query: str) -> list[str]:
     with Retriever.open(settings) as retriever:
-        return [one.source for one in retriever.retrieve(query)]
+        passages = retriever.retrieve(query)
+        return [place.source for one in passages for place in (one, *one.duplicates)]
 
 
 def test_every_file_is_added_once_and_found(settings: Settings, corpus: Path) -> None:

@@ -111,13 +111,27 @@ def search(  # noqa: PLR0913  # a command's options are its parameters
         str | None,
         typer.Option(metavar="MODE", help="hybrid, semantic or lexical; retrieval.mode otherwise."),
     ] = None,
+    expand: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=0, help="Add N chunks before and after; retrieval.expand."),
+    ] = None,
     context: Annotated[
         bool, typer.Option("--context", help="Print the block that a prompt would quote.")
     ] = False,
     budget: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Most tokens of the context.")
     ] = None,
-    collection: Collection = None,
+    style: Annotated[
+        str | None, typer.Option(metavar="STYLE", help="Of the context: xml, markdown or plain.")
+    ] = None,
+    order: Annotated[
+        str | None,
+        typer.Option(metavar="ORDER", help="Of the context: relevance, document or edges."),
+    ] = None,
+    collection: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="The collection; repeat it to ask several as one."),
+    ] = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
@@ -126,20 +140,16 @@ def search(  # noqa: PLR0913  # a command's options are its parameters
     from retriever.retrieval import Retriever, build_context
 
     condition = _parse_where(where)
-    if budget is not None and not context:
-        raise typer.BadParameter("it needs --context.", param_hint="--budget")
-    settings = load(config, collection, retrieval={"mode": mode})
+    layout = _layout(budget, style, order, wanted=context)
+    names = collection or []
+    settings = load(config, names[0] if names else None, retrieval={"mode": mode, "expand": expand})
     with (
         patience("Loading the model ...", after_s=MODEL_NOTE_AFTER_S),
-        Retriever.open(settings) as retriever,
+        Retriever.open(settings, collections=names if len(names) > 1 else None) as retriever,
     ):
         passages = retriever.retrieve(query, top_k=top_k, where=condition, min_score=min_score)
     if context:
-        built = (
-            build_context(passages)
-            if budget is None
-            else build_context(passages, budget_tokens=budget)
-        )
+        built = build_context(passages, **layout)
         show_json(context_json(built)) if as_json else show_context(built)
     elif as_json:
         show_json([passage_json(passage) for passage in passages])
@@ -210,6 +220,27 @@ def load(files: list[str] | None, collection: str | None, **sections: object) ->
     from retriever.settings import Settings
 
     return Settings.load(*(files or ()), collection=collection, **sections)
+
+
+def _layout(
+    budget: int | None, style: str | None, order: str | None, *, wanted: bool
+) -> dict[str, Any]:
+    """What the options say of a context, for `build_context`."""
+    from typing import get_args
+
+    from retriever.context import Order, Style
+
+    for option, value, known in (
+        ("--budget", budget, ()),
+        ("--style", style, get_args(Style)),
+        ("--order", order, get_args(Order)),
+    ):
+        if value is not None and not wanted:
+            raise typer.BadParameter("it needs --context.", param_hint=option)
+        if value is not None and known and value not in known:
+            raise typer.BadParameter(f"it is one of {', '.join(known)}.", param_hint=option)
+    layout = {"budget_tokens": budget, "style": style, "order": order}
+    return {name: value for name, value in layout.items() if value is not None}
 
 
 def _parse_where(where: list[str] | None) -> Any:

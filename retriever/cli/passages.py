@@ -35,6 +35,18 @@ def passage_json(passage: Passage) -> dict[str, object]:
         "candidates": {
             one.ranker: {"rank": one.rank, "score": one.score} for one in passage.candidates
         },
+        "duplicates": [_place_json(one) for one in passage.duplicates],
+        **({"collection": passage.collection} if passage.collection else {}),
+    }
+
+
+def _place_json(passage: Passage) -> dict[str, object]:
+    return {
+        "source": passage.source,
+        "start": passage.start,
+        "end": passage.end,
+        "page": passage.page,
+        **({"collection": passage.collection} if passage.collection else {}),
     }
 
 
@@ -49,6 +61,9 @@ def context_json(context: Context) -> dict[str, object]:
                 "start": citation.start,
                 "end": citation.end,
                 "page": citation.page,
+                "lines": [citation.line_start, citation.line_end],
+                "also": list(citation.also),
+                **({"collection": citation.collection} if citation.collection else {}),
             }
             for number, citation in context.citations.items()
         },
@@ -61,7 +76,8 @@ def show_passages(passages: Sequence[Passage], query: str) -> None:
     if not passages:
         show("Nothing found.")
     for passage in passages:
-        show_styled(_header(passage), *_headings(passage), *_body(passage, query), "")
+        above = [*_also(passage), *_headings(passage)]
+        show_styled(_header(passage), *above, *_body(passage, query), "")
 
 
 def show_context(context: Context) -> None:
@@ -84,6 +100,15 @@ def _header(passage: Passage) -> "RenderableType":
         (one_line(passage.citation), "bold"),
         overflow="fold",
     )
+
+
+def _also(passage: Passage) -> "list[RenderableType]":
+    from rich.text import Text
+
+    if not passage.duplicates:
+        return []
+    places = "; ".join(one_line(one.citation) for one in passage.duplicates)
+    return _indented(Text(f"also {places}", style="dim"))
 
 
 def _headings(passage: Passage) -> "list[RenderableType]":

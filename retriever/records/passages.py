@@ -39,13 +39,19 @@ class Passage:
     """The place that each ranker gave it."""
     duplicates: "tuple[Passage, ...]" = ()
     """Passages of the same text, or nearly so, in other places; best first, without duplicates."""
+    collection: str = ""
+    """The collection that it is from, where several were asked."""
 
     @property
     def citation(self) -> str:
-        """Source and place, for a footnote: `docs/a.pdf, p. 3` or `docs/a.md:10-14`."""
+        """Source and place, for a footnote: `docs/a.pdf, p. 3` or `docs/a.md:10-14`.
+
+        Where several collections were asked, theirs stands before it: `notes: docs/a.md:10-14`.
+        """
+        source = f"{self.collection}: {self.source}" if self.collection else self.source
         if self.page is not None:
-            return f"{self.source}, p. {self.page}"
-        return f"{self.source}:{self.line_start}-{self.line_end}"
+            return f"{source}, p. {self.page}"
+        return f"{source}:{self.line_start}-{self.line_end}"
 
     def __str__(self) -> str:
         """Rank, score, citation and headings on one line, the text below it."""
@@ -67,6 +73,8 @@ class Citation:
     chunk_id: str
     also: tuple[str, ...] = ()
     """Other places where the same text stands, as `Passage.citation` writes them."""
+    collection: str = ""
+    """The collection that it is from, where several were asked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,11 +43,18 @@ class Retriever:
         )
 
     @classmethod
-    def open(cls, settings: Settings | str | Path | None = None) -> Self:
-        """Open the collection that the settings name.
+    def open(
+        cls,
+        settings: Settings | str | Path | None = None,
+        *,
+        collections: Sequence[str] | None = None,
+    ) -> "Retriever":
+        """Open the collection that the settings name, or several to be asked as one.
 
         Args:
             settings: settings, or a config file, or None for defaults and environment.
+            collections: names, in place of the settings' one; see `retriever.retrieval.joint`
+                for how answers of several are put together.
 
         Raises:
             SettingsError: the settings cannot be used.
@@ -56,7 +63,12 @@ class Retriever:
         """
         if isinstance(settings, (str, Path)):
             settings = Settings.load(settings)
-        return cls(settings or Settings.load())
+        settings = settings or Settings.load()
+        if collections is None:
+            return cls(settings)
+        from retriever.retrieval.joint import open_joint
+
+        return open_joint(settings, collections)
 
     def __enter__(self) -> Self:
         """The retriever itself."""
