@@ -149,7 +149,7 @@ class _Groups:
     """Texts that say different things, each to be found by one that says the same.
 
     Only texts that share a telling shingle are compared, so that many texts cost little more
-    than each alone. Of a text's shingles in a fixed order, the first tenth and one more are
+    than each alone. Of a text's shingles in one order for all, the first tenth and one more are
     telling: whoever shares none of them lacks too many (prefix filtering, Chaudhuri, Ganti and
     Kaushik 2006).
     """
@@ -172,7 +172,7 @@ class _Groups:
             folded=folded,
             numbers=tuple(_NUMBERS.findall(folded)),
             shingles=shingles,
-            telling=tuple(heapq.nsmallest(few, shingles)),
+            telling=tuple(heapq.nsmallest(few, shingles, key=_longest_first)),
         )
 
     def find(self, text: _Read) -> int | None:
@@ -191,6 +191,11 @@ class _Groups:
         self._by_folded.setdefault(text.folded, place)
         for one in text.telling:
             self._by_shingle.setdefault(one, []).append(place)
+
+
+def _longest_first(shingle: _Shingle) -> tuple[int, _Shingle]:
+    """Long words are rare, and rare shingles are shared by few texts."""
+    return -sum(map(len, shingle)), shingle
 
 
 def _is_near(one: _Read, other: _Read) -> bool:
