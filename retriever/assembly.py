@@ -19,6 +19,7 @@ from retriever.embedding.catalogue import find_row
 from retriever.embedding.opening import open_embedder
 from retriever.embedding.options import EmbedderOptions
 from retriever.errors import CollectionNotFound, RetrieverError
+from retriever.language_model import LanguageModel, LanguageModelOptions
 from retriever.lexical import LexicalIndex
 from retriever.loading.content import LoadingOptions
 from retriever.loading.loader import DocumentLoader
@@ -27,6 +28,7 @@ from retriever.records import EmbeddingFingerprint, Fingerprint
 from retriever.reranking.opening import open_reranker
 from retriever.reranking.options import RerankerOptions
 from retriever.settings import EmbeddingSettings, Settings
+from retriever.settings.tree import LLMSettings
 
 _KEY_VARIABLES: Mapping[str, tuple[str, ...]] = {
     "openai": ("OPENAI_API_KEY",),
@@ -172,6 +174,28 @@ def open_configured_reranker(
     variables = () if chosen.base_url else _KEY_VARIABLES["cohere"]
     fields["api_key"] = settings.secret(chosen.api_key, *variables)
     return open_reranker(RerankerOptions(**fields), embedder)
+
+
+def open_language_model(settings: Settings) -> LanguageModel | None:
+    """The language model that the settings name, or None; no call is made.
+
+    Raises:
+        SettingsError: its address is none.
+    """
+    chosen = settings.llm
+    if not chosen.model:
+        return None
+    # A key of OpenAI's goes to nobody else.
+    own = chosen.base_url == LLMSettings().base_url
+    key = settings.secret(chosen.api_key, *(_KEY_VARIABLES["openai"] if own else ()))
+    return LanguageModel(
+        LanguageModelOptions(
+            model=chosen.model,
+            base_url=chosen.base_url,
+            api_key=key,
+            timeout_s=chosen.timeout_s,
+        )
+    )
 
 
 @functools.cache

@@ -17,6 +17,7 @@ RetrieverError
     FingerprintMismatch    the collection was built in another way; field by field
     CollectionDamaged      what disagrees
     DeletionRefused        a run would delete more than it may without being asked
+  LanguageModelError       a language model of the user's gave no usable answer
   QueryError               an empty query, top_k below 1, a bad filter; also a ValueError
 
 A message says what happened, what was expected and what to do next. The facts
@@ -207,6 +208,10 @@ class DeletionRefused(CollectionError):
             f"{reason}: this run would delete {deleted} of the collection's {existing} documents. "
             "Nothing was changed. If that is what you want, run it again with --allow-delete."
         )
+
+
+class LanguageModelError(RetrieverError):
+    """A language model of the user's gave no answer, or none that can be used."""
 
 
 class QueryError(RetrieverError, ValueError):

@@ -40,6 +40,7 @@ FLOORS: dict[str, set[str]] = {
         "diversity",
         "embedding",
         "fusion",
+        "language_model",
         "lexical",
         "loading",
         "merging",

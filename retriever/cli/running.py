@@ -12,7 +12,15 @@ from typing import Annotated, Any, NoReturn, TextIO
 import typer
 from typer.core import TyperGroup
 
-from retriever.cli import analysing, commands, evaluating, maintenance, swaps, training
+from retriever.cli import (
+    analysing,
+    commands,
+    drafting,
+    evaluating,
+    maintenance,
+    swaps,
+    training,
+)
 from retriever.cli.terminal import note, prepare_streams, show
 from retriever.errors import RetrieverError
 
@@ -74,6 +82,7 @@ for _command in (
     evaluating.eval_,
     evaluating.compare,
     evaluating.tune,
+    drafting.questions,
 ):
     app.command(_command.__name__.rstrip("_").replace("_", "-"))(_command)
 
