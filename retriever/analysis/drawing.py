@@ -19,9 +19,9 @@ from retriever.protocols import Vectors
 
 ENDINGS = (".html", ".png")
 PALETTE = (
-    "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#ee7733", "#0077bb",
-    "#33bbee", "#cc3311", "#009988", "#ee3377", "#997700", "#6699cc", "#994455", "#117733",
-    "#882255", "#999933", "#44aa99", "#888888",
+    "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#ee7733", "#8866dd",
+    "#009988", "#cc3311", "#997700", "#dd88cc", "#5566ee", "#99cc33", "#885533", "#ff9da7",
+    "#44bb99", "#996688", "#c0a060", "#888888",
 )  # fmt: skip
 """Colours that most eyes tell apart on a light and on a dark ground (after Paul Tol)."""
 PLACES_UP_TO = 10_000
