@@ -176,6 +176,16 @@ def open_configured_reranker(
     return open_reranker(RerankerOptions(**fields), embedder)
 
 
+def describe_scores(settings: Settings, mode: str) -> str:
+    """What makes the scores of passages, in words: settings that say the same, score alike."""
+    chosen, reranking = settings.retrieval, settings.reranking
+    if reranking.backend != "none":
+        return f"the reranker {reranking.backend} {reranking.model}".rstrip()
+    if mode != "hybrid":
+        return f"mode {mode}"
+    return f"mode hybrid, weights {chosen.semantic_weight:g} and {chosen.lexical_weight:g}"
+
+
 def open_language_model(settings: Settings) -> LanguageModel | None:
     """The language model that the settings name, or None; no call is made.
 

@@ -34,6 +34,7 @@ FLOORS: dict[str, set[str]] = {
     "guards": {"canary"},
     "wiring": {"assembly", "settings"},
     "steps": {
+        "calibration",
         "chunking",
         "collection",
         "context",

@@ -1,5 +1,6 @@
 """The commands that measure: eval, compare, tune."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -45,6 +46,10 @@ def eval_(  # noqa: PLR0913  # a command's options are its parameters
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep the collection that a folder is ingested into.")
     ] = False,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Learn from the scores how likely a passage answers."),
+    ] = None,
     html: Html = None,
     as_markdown: AsMarkdown = False,
     as_json: AsJson = False,
@@ -59,7 +64,13 @@ def eval_(  # noqa: PLR0913  # a command's options are its parameters
     settings = load(config, collection)
     with shown_work() as work:
         options = _options(measure, gates, passages=passages, keep=keep, work=work)
+        options = replace(options, learns=calibrate is not None)
         found = evaluate(questions, settings, options)
+    if calibrate is not None and found.learned is not None:
+        from retriever.calibration import write_calibration
+
+        write_calibration(calibrate, found.learned.calibration)
+        note(f"Wrote {calibrate}: set it as retrieval.calibration")
     if html is not None:
         from retriever.evaluation.page import evaluation_page
 

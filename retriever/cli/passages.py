@@ -36,6 +36,7 @@ def passage_json(passage: Passage) -> dict[str, object]:
             one.ranker: {"rank": one.rank, "score": one.score} for one in passage.candidates
         },
         "duplicates": [_place_json(one) for one in passage.duplicates],
+        **({} if passage.probability is None else {"probability": passage.probability}),
         **({"collection": passage.collection} if passage.collection else {}),
     }
 
@@ -97,6 +98,7 @@ def _header(passage: Passage) -> "RenderableType":
     return Text.assemble(
         (f"{passage.rank:<{INDENT_COLUMNS}}", "bold"),
         (f"{passage.score:.3f}  ", "cyan"),
+        ("" if passage.probability is None else f"{passage.probability:.0%} likely  ", "cyan"),
         (one_line(passage.citation), "bold"),
         overflow="fold",
     )

@@ -122,7 +122,7 @@ def _found(
     retriever: Retriever, batch: Sequence[Question], settings: Settings, depth: Depth
 ) -> list[list[Passage]]:
     """The passages of each question, whatever their scores."""
-    first = depth.passages or settings.retrieval.candidate_count
+    first = depth.passages or _head(settings)
     texts = [one.text for one in batch]
     found = retriever.retrieve_many(texts, top_k=first, min_score=-np.inf)
     deeper = min(PASSAGES_A_UNIT * depth.units, MOST_PASSAGES)
@@ -133,13 +133,34 @@ def _found(
         for place, passages in enumerate(found)
         if passages and len({one.source for one in passages}) < depth.units
     ]
-    more = retriever.retrieve_many(
-        [texts[place] for place in short], top_k=deeper, min_score=-np.inf
-    )
+    more = _deeper(retriever, settings, [texts[place] for place in short], deeper)
     for place, passages in zip(short, more, strict=True):
         known = {one.id for one in found[place]}
         found[place] += [one for one in passages if one.id not in known]
     return found
+
+
+def _head(settings: Settings) -> int:
+    """How many passages are ranked just as they are for a caller who wants a few."""
+    reranking = settings.reranking
+    return (
+        settings.retrieval.candidate_count
+        if reranking.backend == "none"
+        else reranking.candidate_count
+    )
+
+
+def _deeper(
+    retriever: Retriever, settings: Settings, texts: Sequence[str], count: int
+) -> list[list[Passage]]:
+    """What stands further down, which no reranker has read."""
+    if not texts or settings.reranking.backend == "none":
+        return retriever.retrieve_many(texts, top_k=count, min_score=-np.inf)
+    plain = settings.reranking.model_copy(update={"backend": "none"})
+    retrieval = settings.retrieval.model_copy(update={"calibration": None})
+    update = {"reranking": plain, "retrieval": retrieval}
+    with Retriever.open(settings.model_copy(update=update)) as unordered:
+        return unordered.retrieve_many(texts, top_k=count, min_score=-np.inf)
 
 
 def _with_spans(retriever: Retriever, answered: Sequence[Answered]) -> list[Answered]:

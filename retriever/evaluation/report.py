@@ -24,6 +24,7 @@ def as_object(evaluation: Evaluation) -> dict[str, object]:
         "measures": {name: round(one.value, 6) for name, one in shown.items()},
         "intervals": {name: [round(one.low, 6), round(one.high, 6)] for name, one in shown.items()},
         "abstention": _abstention(evaluation),
+        "calibration": asdict(evaluation.learned) if evaluation.learned else None,
         "latency_ms": {
             "p50": evaluation.latency.p50_ms,
             "p95": evaluation.latency.p95_ms,

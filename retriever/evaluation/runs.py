@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from retriever.evaluation import spans
 from retriever.evaluation.abstention import NO_SCORE, Abstention, judge_abstention
 from retriever.evaluation.asking import MOST_TIMED, Answered, Depth, Latency, Tell, ask
 from retriever.evaluation.beir import JudgedSet, is_judged_set, read_judged_set
+from retriever.evaluation.calibrating import Learned, described, learn
 from retriever.evaluation.locating import locate_answers
 from retriever.evaluation.measures import (
     DEFAULT_MEASURES,
@@ -40,6 +41,8 @@ class EvaluationOptions:
     """Questions that are asked again, one by one, to be timed."""
     keep: bool = False
     """Keep the collection that a judged set is ingested into."""
+    learns: bool = False
+    """Learn a calibration, too."""
     progress: Progress | None = None
     tell: Tell | None = None
 
@@ -67,6 +70,8 @@ class Evaluation:
     cost: Cost
     notes: tuple[str, ...] = ()
     """What a reader of the figures should know."""
+    learned: Learned | None = None
+    """The calibration, where one was asked for."""
     estimates: Mapping[str, Estimate] = field(init=False)
     """The mean of each measure, with its interval."""
 
@@ -104,7 +109,11 @@ def evaluate(
     """
     options = options or EvaluationOptions()
     with opened(questions, settings, options) as (asked, built, notes):
-        return judged(asked, built, options, name=settings.collection, notes=notes)
+        found = judged(asked, built, options, name=settings.collection, notes=notes)
+        if not options.learns:
+            return found
+        learned = learn([*found.answered, *found.unanswerable], built.settings)
+        return replace(found, learned=learned, notes=(*found.notes, described(learned)))
 
 
 @contextlib.contextmanager

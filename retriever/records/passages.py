@@ -41,6 +41,8 @@ class Passage:
     """Passages of the same text, or nearly so, in other places; best first, without duplicates."""
     collection: str = ""
     """The collection that it is from, where several were asked."""
+    probability: float | None = None
+    """How likely it answers, from 0 to 1, where `retrieval.calibration` was learned for it."""
 
     @property
     def citation(self) -> str:

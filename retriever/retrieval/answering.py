@@ -14,6 +14,7 @@ from retriever.errors import CollectionError, FingerprintMismatch, QueryError
 from retriever.fusion import fuse_rewritings
 from retriever.lexical.index import LEXICAL
 from retriever.records import Passage
+from retriever.retrieval.probability import Probabilities
 from retriever.retrieval.ranking import Mode, Request, rank
 from retriever.retrieval.refining import Wanted, read_refining, refine
 from retriever.retrieval.reordering import Reordering
@@ -35,6 +36,7 @@ class Retriever:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._probabilities = Probabilities(settings)
         self._snapshots = Snapshots(settings)
         self._refining = read_refining(settings)
         self._reordering = Reordering(
@@ -118,6 +120,7 @@ class Retriever:
             in mode semantic the cosine similarity, from -1 to 1;
             in mode lexical BM25 / (BM25 + 10), from 0 to 1; no model is needed then.
             Reranked passages have the reranker's score, from 0 to 1, whatever the mode.
+            With `retrieval.calibration` each tells its `probability` to answer, too.
             Empty where nothing is found. Fewer than `top_k` where chunks that follow one
             another became one passage.
 
@@ -184,7 +187,7 @@ class Retriever:
         rankings = [ranked.fused for ranked in rank(snapshot, request)]
         if request.is_one_query:
             rankings = [fuse_rewritings(rankings)]
-        return [
+        refined = [
             refine(
                 snapshot.data,
                 fused,
@@ -195,6 +198,8 @@ class Retriever:
             )
             for query, fused in zip(request.queries, rankings, strict=False)
         ]
+        model = snapshot.data.fingerprint.embedding.model
+        return [self._probabilities.add(one, mode=request.mode, model=model) for one in refined]
 
     def _request(
         self,

@@ -202,6 +202,9 @@ class RetrievalSettings(Section):
         100, description="Candidates that each ranker names; never fewer than top_k."
     )
     min_score: float | None = Field(None, description="Passages that score lower are left out.")
+    calibration: LocalPath | None = Field(
+        None, description="What `eval --calibrate` wrote: passages tell how likely they answer."
+    )
     semantic_weight: Weight = Field(
         1.0, description="Factor on the weight that the semantic ranking is given (hybrid)."
     )
