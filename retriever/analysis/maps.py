@@ -76,6 +76,35 @@ def draw_map(  # noqa: PLR0913  # each is one choice of the caller's
     path = Path(file)
     refuse_unwritable(path, overwrite=overwrite)
     settings = settings or Settings.load()
+    points, held, total = _read(settings, unit, most=most, seed=seed)
+    labels, names = _colours(points, held, colour, count=count, seed=seed)
+    projection = project(points.vectors, seed=seed)
+    drawing = Drawing(
+        title=settings.collection,
+        places=projection.places,
+        method=projection.method,
+        labels=labels,
+        groups=names,
+        names=[point.name for point in points.points],
+        titles=[point.title for point in points.points],
+        texts=[held.first[point.key] for point in points.points],
+    )
+    write_drawing(drawing, path)
+    return MapReport(
+        collection=settings.collection,
+        file=path,
+        unit=unit,
+        points=total,
+        drawn=len(points.points),
+        method=projection.method,
+        colour=colour,
+        groups=len(names),
+        note="" if can_umap() else "UMAP shows more: pip install 'rag-retriever[map]'",
+    )
+
+
+def _read(settings: Settings, unit: Unit, *, most: int, seed: int) -> tuple[Points, "_Held", int]:
+    """The points to draw, what is told of them, and how many there are in all."""
     with open_collection(settings) as data:
         everything = read_points(data, unit)
         chosen = sample(len(everything.points), most, seed=seed)
@@ -84,33 +113,7 @@ def draw_map(  # noqa: PLR0913  # each is one choice of the caller's
             tuple(everything.points[row] for row in chosen),
             np.asarray(everything.vectors[chosen]),
         )
-        held = _Held.read(points, texts(data))
-    labels, names = _colours(points, held, colour, count=count, seed=seed)
-    projection = project(points.vectors, seed=seed)
-    write_drawing(
-        Drawing(
-            title=settings.collection,
-            places=projection.places,
-            method=projection.method,
-            labels=labels,
-            groups=names,
-            names=[point.name for point in points.points],
-            titles=[point.title for point in points.points],
-            texts=[held.first[point.key] for point in points.points],
-        ),
-        path,
-    )
-    return MapReport(
-        collection=settings.collection,
-        file=path,
-        unit=unit,
-        points=len(everything.points),
-        drawn=len(points.points),
-        method=projection.method,
-        colour=colour,
-        groups=len(names),
-        note="" if can_umap() else "UMAP shows more: pip install 'rag-retriever[map]'",
-    )
+        return points, _Held.read(points, texts(data)), len(everything.points)
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,22 +103,15 @@ def find_outliers(
         QueryError: there are fewer than 3 vectors, or a threshold cannot be.
         CollectionError: the collection is not there, or a writer is at work.
     """
-    if neighbours < 1:
-        raise QueryError(f"{neighbours} neighbours were asked for; 1 is the least.")
     settings = settings or Settings.load()
-    with open_collection(settings) as data:
-        points = read_points(data, unit)
-    if len(points.points) < 3:
-        raise QueryError(
-            f"The collection holds {len(points.points)} {unit}; an outlier is told from 2 others "
-            "at least. Ingest more."
-        )
+    points = _read(settings, unit, neighbours)
     centre = centroid_scores(points.vectors)
     factors = local_outlier_factors(points.vectors, neighbours=neighbours, seed=seed)
-    rows = np.flatnonzero((centre < least_centre_score) | (factors > most_loneliness))
-    rows = rows[np.argsort(_places(centre)[rows] + _places(-factors)[rows], kind="stable")]
+    order = combined_order(centre, factors)
+    far, lonely = centre < least_centre_score, factors > most_loneliness
+    rows = order[(far | lonely)[order]]
     pairs, count = _duplicates(points, least_duplicate_score)
-    near = _neighbours(points, rows)
+    found = zip(rows.tolist(), _neighbours(points, rows), strict=True)
     return OutlierReport(
         collection=settings.collection,
         unit=unit,
@@ -131,15 +124,38 @@ def find_outliers(
                 title=points.points[row].title,
                 centre_score=float(centre[row]),
                 loneliness=float(factors[row]),
-                far=bool(centre[row] < least_centre_score),
-                lonely=bool(factors[row] > most_loneliness),
-                nearest=near[place],
+                far=bool(far[row]),
+                lonely=bool(lonely[row]),
+                nearest=near,
             )
-            for place, row in enumerate(rows.tolist())
+            for row, near in found
         ),
         duplicates=pairs,
         duplicate_count=count,
     )
+
+
+def _read(settings: Settings, unit: Unit, neighbours: int) -> Points:
+    if neighbours < 1:
+        raise QueryError(f"{neighbours} neighbours were asked for; 1 is the least.")
+    with open_collection(settings) as data:
+        points = read_points(data, unit)
+    if len(points.points) < 3:
+        raise QueryError(
+            f"The collection holds {len(points.points)} {unit}; an outlier is told from 2 others "
+            "at least. Ingest more."
+        )
+    return points
+
+
+def combined_order(centre: Vectors, factors: Vectors) -> Labels:
+    """Row numbers, the loneliest first, by the sum of their places in two rankings (Borda 1781).
+
+    Args:
+        centre: cosines with the centre, (n,), lower is lonelier.
+        factors: local outlier factors, (n,), higher is lonelier.
+    """
+    return np.argsort(_places(centre) + _places(-factors), kind="stable")
 
 
 def _places(values: Vectors) -> Labels:
