@@ -32,6 +32,8 @@ class LoadingOptions:
     """A file that takes its parser longer is skipped."""
     memory_mb: int
     """Memory that a parser may take."""
+    path_metadata: tuple[str, ...] = ()
+    """Patterns of what paths say about their files, see `retriever.loading.pathnames`."""
 
 
 @dataclass(frozen=True, slots=True)

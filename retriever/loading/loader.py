@@ -10,6 +10,7 @@ from typing import Self
 from retriever.errors import LoadingError
 from retriever.loading import sniffing
 from retriever.loading.content import BYTES_PER_MB, Content, FileBytes, LoadingOptions
+from retriever.loading.pathnames import PathPatterns
 from retriever.loading.reading import read_file_bytes
 from retriever.loading.supervision import ParserProcess
 from retriever.records import CorpusFile, Document
@@ -30,6 +31,7 @@ class DocumentLoader:
 
     def __init__(self, options: LoadingOptions) -> None:
         self._options = options
+        self._paths = PathPatterns(options.path_metadata)
         self._parser = ParserProcess(options)
         self.reading = _reading(options)
         """Identity of what reads: another one may read the same bytes as another text."""
@@ -73,7 +75,7 @@ class DocumentLoader:
             body_start=content.body_start,
             headings=content.headings,
             pages=content.pages,
-            metadata=content.metadata,
+            metadata={**self._paths.read(file.source), **content.metadata},
             warnings=content.warnings,
         )
 
@@ -124,6 +126,7 @@ def _read_bytes(path: Path, max_file_mb: float) -> bytes:
 def _reading(options: LoadingOptions) -> str:
     parts = [str(READING_VERSION), *(f"{name} {_version(name)}" for name in _PARSERS)]
     parts += [str(options.max_unpacked_mb), str(options.timeout_s), str(options.memory_mb)]
+    parts += options.path_metadata
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 

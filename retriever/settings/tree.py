@@ -78,6 +78,9 @@ class LoadingSettings(Section):
     )
     timeout_s: Seconds = Field(60.0, description="A file that takes its parser longer is skipped.")
     memory_mb: Positive = Field(2048, description="Memory that a parser may take.")
+    path_metadata: tuple[str, ...] = Field(
+        (), description="Patterns such as '{year}/{company} *.pdf': fields become metadata."
+    )
 
 
 class ChunkingSettings(Section):
