@@ -1,24 +1,44 @@
-"""nDCG@10 and Recall@100 of the whole line on judged questions in BEIR's layout.
+"""nDCG@10 and Recall@100 of each way to search, on judged sets in BEIR's layout: a Markdown table.
 
-    python scripts/benchmark/quality.py FOLDER/cranfield FOLDER/med [--config FILE] [--json]
+    python scripts/benchmark/quality.py DATA --cache FOLDER [--sets adi med] [--rerank] [--json]
 
-Each document becomes a Markdown file headed by its title, is ingested as any folder is, and
-every question is answered by `Retriever`. A document's score is that of its best passage.
+DATA holds `retrieval/<set>` (or `retrieval/<set>/<language>`) with corpus.jsonl,
+queries.jsonl and qrels.tsv. Each set is ingested once, as `retriever eval` does it, and asked by
+meaning (semantic), by words (lexical), and by both: fused by reciprocal rank (RRF, constant 60)
+and as the default does. A document counts by its best passage. Intervals are bootstrapped over
+questions, 95 of 100. Vectors are kept in the cache, so that a second run embeds nothing.
 """
 
 import argparse
+import contextlib
 import csv
 import json
 import math
-import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from retriever import Retriever, Settings, ingest
+import numpy as np
 
-PASSAGES = 300
-"""Passages asked for, so that about 100 different documents are among them."""
+from retriever.evaluation.asking import Answered, Depth, ask
+from retriever.evaluation.beir import read_judged_set
+from retriever.evaluation.measures import JudgedRanking, Values, judge, parse_measure
+from retriever.evaluation.resampling import estimate
+from retriever.evaluation.temporary import Built, built_from_set
+from retriever.fusion import RANK_CONSTANT
+from retriever.settings import Settings
+
+MEASURES = (parse_measure("nDCG@10"), parse_measure("Recall@100"))
+DEPTH = Depth(units=100)
+
+
+class Measured(NamedTuple):
+    """What one set says of each way: way to measure to a value for each question."""
+
+    documents: int
+    chunks: int
+    questions: int
+    ways: Mapping[str, Mapping[str, Values]]
 
 
 def read_jsonl(path: Path) -> Iterator[dict[str, str]]:
@@ -52,61 +72,133 @@ def recall(ranking: Sequence[str], grades: Mapping[str, int], depth: int) -> flo
     return len(relevant & set(ranking[:depth])) / len(relevant) if relevant else 0.0
 
 
-def measure(folder: Path, config: str | None, work: Path) -> dict[str, object]:
-    """Ingest one set and answer its questions."""
-    corpus = work / folder.name
-    corpus.mkdir()
-    documents = {}
-    for number, document in enumerate(read_jsonl(folder / "corpus.jsonl")):
-        name = f"{number:06d}.md"
-        title = " ".join(document.get("title", "").split())
-        text = f"# {title}\n\n{document['text']}" if title else document["text"]
-        (corpus / name).write_text(text, encoding="utf-8")
-        documents[f"{folder.name}/{name}"] = document["_id"]
-    settings = Settings.load(
-        *([config] if config else []), collection=folder.name, storage={"path": work / "state"}
+def judged_folders(data: Path, names: Sequence[str]) -> Iterator[tuple[str, Path]]:
+    """Name and folder of each set, a set's languages one by one."""
+    for folder in sorted((data / "retrieval").iterdir()):
+        inner = [folder] if (folder / "corpus.jsonl").is_file() else sorted(folder.iterdir())
+        for one in inner:
+            name = folder.name if one is folder else f"{folder.name}-{one.name}"
+            if not names or name in names or folder.name in names:
+                yield name, one
+
+
+def ways(built: Built, rerank: bool) -> dict[str, Settings]:
+    """The settings of each way to search; RRF is made of the first two."""
+
+    def changed(section: str, **values: object) -> Settings:
+        part = getattr(built.settings, section).model_copy(update=values)
+        return built.settings.model_copy(update={section: part})
+
+    found = {
+        "semantic": changed("retrieval", mode="semantic"),
+        "lexical": changed("retrieval", mode="lexical"),
+        "default": built.settings,
+    }
+    if rerank:
+        found["default, late interaction"] = changed(
+            "reranking", backend="late-interaction", timeout_s=600.0
+        )
+    return found
+
+
+def reciprocal(semantic: Answered, lexical: Answered) -> list[str]:
+    """Documents of both rankings of passages by reciprocal rank, best first."""
+    scores: dict[str, float] = {}
+    names: dict[str, str] = {}
+    for answered in (semantic, lexical):
+        for rank, passage in enumerate(answered.passages, start=1):
+            scores[passage.id] = scores.get(passage.id, 0.0) + 1 / (RANK_CONSTANT + rank)
+            names[passage.id] = answered.unit_of(passage)
+    return list(dict.fromkeys(names[one] for one in sorted(scores, key=lambda i: -scores[i])))
+
+
+def measure(folder: Path, settings: Settings, *, rerank: bool) -> Measured:
+    """Every way's measures on one set."""
+    questions = [one for one in read_judged_set(folder).questions if one.answers]
+    with contextlib.ExitStack() as stack:
+        built = stack.enter_context(built_from_set(folder, settings))
+        answers = {
+            name: ask(one, questions, depth=DEPTH, ids=built.ids, timed=0)[0]
+            for name, one in ways(built, rerank).items()
+        }
+    found = {
+        name: [JudgedRanking(one.found, one.grades) for one in answered]
+        for name, answered in answers.items()
+    }
+    pairs = zip(answers["semantic"], answers["lexical"], strict=True)
+    found["RRF"] = [JudgedRanking(reciprocal(*pair), pair[0].grades) for pair in pairs]
+    order = ["semantic", "lexical", "RRF", *list(found)[2:-1]]
+    return Measured(
+        documents=built.cost.documents,
+        chunks=built.cost.chunks,
+        questions=len(questions),
+        ways={name: judge(found[name], MEASURES) for name in order},
     )
-    report = ingest(corpus, settings)
-    judged = read_judgements(folder / "qrels.tsv")
-    queries = [one for one in read_jsonl(folder / "queries.jsonl") if one["_id"] in judged]
-    with Retriever.open(settings) as retriever:
-        started = time.perf_counter()
-        answers = retriever.retrieve_many([one["text"] for one in queries], top_k=PASSAGES)
-        seconds = time.perf_counter() - started
-    rankings = [list(dict.fromkeys(documents[p.source] for p in found)) for found in answers]
-    grades = [judged[one["_id"]] for one in queries]
-    pairs = list(zip(rankings, grades, strict=True))
+
+
+def cell(values: Values) -> str:
+    """A mean with its interval."""
+    one = estimate(values)
+    return f"{one.value:.3f} ({one.low:.3f} to {one.high:.3f})"
+
+
+def rows(results: Mapping[str, Measured], measure_name: str) -> Iterator[list[str]]:
+    """A row for each set, and the mean over the sets."""
+    means: dict[str, list[float]] = {}
+    for name, found in results.items():
+        for way, values in found.ways.items():
+            means.setdefault(way, []).append(float(np.mean(values[measure_name])))
+        cells = [cell(values[measure_name]) for values in found.ways.values()]
+        yield [f"{name} ({found.documents:,} / {found.questions:,})", *cells]
+    yield ["mean of the sets", *(f"{np.mean(one):.3f}" for one in means.values())]
+
+
+def print_tables(results: Mapping[str, Measured]) -> None:
+    """A Markdown table for each measure."""
+    for one in MEASURES:
+        ways_shown = list(next(iter(results.values())).ways)
+        lines = [[f"{one.name}: set (documents / questions)", *ways_shown]]
+        lines += [["---"] * len(lines[0]), *rows(results, one.name)]
+        print("\n".join(f"| {' | '.join(cells)} |" for cells in lines), end="\n\n")
+
+
+def as_object(results: Mapping[str, Measured]) -> dict[str, object]:
+    """Means and intervals, set by set."""
+
+    def figures(values: Values) -> list[float]:
+        one = estimate(values)
+        return [round(number, 4) for number in (one.value, one.low, one.high)]
+
     return {
-        "set": folder.name,
-        "documents": len(documents),
-        "chunks": report.chunks.total,
-        "questions": len(queries),
-        "tokens_cut": report.tokens_cut,
-        "nDCG@10": round(sum(ndcg(r, g, 10) for r, g in pairs) / len(pairs), 4),
-        "Recall@100": round(sum(recall(r, g, 100) for r, g in pairs) / len(pairs), 4),
-        "ingest_s": report.seconds,
-        "ms_per_question": round(1000 * seconds / len(queries), 1),
+        name: found._asdict()
+        | {
+            "ways": {
+                way: {measure_name: figures(values) for measure_name, values in one.items()}
+                for way, one in found.ways.items()
+            }
+        }
+        for name, found in results.items()
     }
 
 
 def main() -> None:
-    """Print one row for each set."""
+    """Measure each set, and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folders", nargs="+", type=Path)
-    parser.add_argument("--config")
+    parser.add_argument("data_folder", type=Path)
+    parser.add_argument("--cache", type=Path, required=True, help="Folder of the vectors.")
+    parser.add_argument("--sets", nargs="*", default=[])
+    parser.add_argument("--config", action="append", default=[])
+    parser.add_argument("--rerank", action="store_true", help="With late interaction, too.")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    rows = []
-    for folder in arguments.folders:
-        with tempfile.TemporaryDirectory() as work:
-            rows.append(measure(folder, arguments.config, Path(work)))
+    settings = Settings.load(*arguments.config, embedding__cache_path=arguments.cache)
+    results = {}
+    for name, folder in judged_folders(arguments.data_folder, arguments.sets):
+        results[name] = measure(folder, settings, rerank=arguments.rerank)
     if arguments.json:
-        print(json.dumps(rows, indent=2))
-        return
-    print("| " + " | ".join(rows[0]) + " |")
-    print("|" + "---|" * len(rows[0]))
-    for row in rows:
-        print("| " + " | ".join(str(value) for value in row.values()) + " |")
+        print(json.dumps(as_object(results), indent=1))
+    else:
+        print_tables(results)
 
 
 if __name__ == "__main__":
