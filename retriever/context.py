@@ -55,8 +55,9 @@ def compose_context(
 ) -> Context:
     """Build the context block of a prompt.
 
-    Passages are taken whole and in the order given; one that does not fit is left out, and
-    smaller ones after it may still get in. What was taken is then put into its order, and
+    Passages are taken in the order given. Of one that does not fit, those of its chunks are
+    taken that do; where there are none it is left out, and smaller ones after it may still get
+    in. What was taken is then put into its order, and
     numbered from 1 without gaps as it stands. The same passages give the same text.
 
     Args:
@@ -75,29 +76,25 @@ def compose_context(
     _require_usable(layout, budget_tokens)
     block = _BLOCKS[layout.style]
     separator = _SEPARATORS[layout.style]
-    taken: list[int] = []
-    of_source: Counter[tuple[str, str]] = Counter()
-    spent = 0
-    for place, passage in enumerate(passages):
-        if of_source[passage.collection, passage.source] == layout.max_per_document:
-            continue
-        cost = count_tokens(block(len(taken) + 1, passage) + separator)
-        if spent + cost <= budget_tokens:
-            spent += cost
-            taken.append(place)
-            of_source[passage.collection, passage.source] += 1
+    cost = _Costs(layout, count_tokens, budget_tokens)
+    left_out: list[Passage] = []
+    for passage in passages:
+        if not cost.take(passage):
+            rest = [one for one in passage.parts if not cost.take(one)]
+            left_out.extend(rest if len(rest) < len(passage.parts) else [passage])
+    taken = cost.taken
     while True:
-        arranged = _arranged([passages[place] for place in taken], layout.order)
+        arranged = _ORDERS[layout.order](taken)
         text = separator.join(block(number, one) for number, one in enumerate(arranged, start=1))
         token_count = count_tokens(text) if text else 0
         if token_count <= budget_tokens:
             break
-        taken.pop()
+        left_out.insert(0, taken.pop())
     return Context(
         text=text,
         token_count=token_count,
         citations={number: _citation(number, one) for number, one in enumerate(arranged, start=1)},
-        left_out=tuple(one for place, one in enumerate(passages) if place not in set(taken)),
+        left_out=tuple(left_out),
     )
 
 
@@ -117,9 +114,27 @@ def _require_usable(options: ContextOptions, budget_tokens: int) -> None:
         raise QueryError(f"There is no order {options.order!r}. Take one of {', '.join(_ORDERS)}.")
 
 
-def _arranged(passages: Sequence[Passage], order: Order) -> Sequence[Passage]:
-    """Passages that come best first, in the order in which they are to be read."""
-    return _ORDERS[order](passages)
+class _Costs:
+    """Takes passages as long as there is room, and keeps to the cap."""
+
+    def __init__(self, layout: ContextOptions, count_tokens: CountTokens, budget: int) -> None:
+        self._layout = layout
+        self._count_tokens = count_tokens
+        self._left = budget
+        self._of_source: Counter[tuple[str, str]] = Counter()
+        self.taken: list[Passage] = []
+
+    def take(self, passage: Passage) -> bool:
+        """Take a passage, if it fits."""
+        style, source = self._layout.style, (passage.collection, passage.source)
+        block = _BLOCKS[style](len(self.taken) + 1, passage)
+        cost = self._count_tokens(block + _SEPARATORS[style])
+        if self._of_source[source] == self._layout.max_per_document or cost > self._left:
+            return False
+        self._left -= cost
+        self._of_source[source] += 1
+        self.taken.append(passage)
+        return True
 
 
 def _as_given(passages: Sequence[Passage]) -> Sequence[Passage]:

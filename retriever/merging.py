@@ -30,7 +30,7 @@ def merge_neighbours(ranking: Sequence[Part], around: Iterable[Part] = ()) -> li
 
     A joined passage stands where its best chunk stood, with its id, score, candidates and
     metadata. Its headings are those that all of its chunks are under; its duplicates are
-    those of all of them.
+    those of all of them; its parts are the ranked ones.
 
     Args:
         ranking: chunks, best first.
@@ -53,7 +53,8 @@ def merge_neighbours(ranking: Sequence[Part], around: Iterable[Part] = ()) -> li
         ranked = [place[part.passage.id] for part in run if part.passage.id in place]
         if ranked:
             best = min(ranked)
-            joined.append((best, _joined(run, parts[ranking[best].passage.id].passage)))
+            ordered = [parts[ranking[number].passage.id].passage for number in sorted(ranked)]
+            joined.append((best, _joined(run, ordered)))
     return [passage for _, passage in sorted(joined, key=lambda one: one[0])]
 
 
@@ -88,9 +89,9 @@ def _follows(before: Part, after: Part) -> bool:
     return same and in_order and whitespace_between(before, after) is not None
 
 
-def _joined(run: Sequence[Part], best: Passage) -> Passage:
+def _joined(run: Sequence[Part], ranked: Sequence[Passage]) -> Passage:
     if len(run) == 1:
-        return best
+        return ranked[0]
     text = run[0].passage.text
     for before, after in pairwise(run):
         overlap = max(0, before.passage.end - after.passage.start)
@@ -99,7 +100,7 @@ def _joined(run: Sequence[Part], best: Passage) -> Passage:
     duplicates = {one.id: one for part in run for one in part.passage.duplicates}
     inside = {part.passage.id for part in run}
     return replace(
-        best,
+        ranked[0],
         text=text,
         start=run[0].passage.start,
         end=run[-1].passage.end,
@@ -108,6 +109,7 @@ def _joined(run: Sequence[Part], best: Passage) -> Passage:
         line_end=run[-1].passage.line_end,
         heading_path=_shared(paths),
         duplicates=tuple(one for chunk_id, one in duplicates.items() if chunk_id not in inside),
+        parts=tuple(ranked),
     )
 
 

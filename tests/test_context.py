@@ -237,3 +237,14 @@ def test_other_places_of_the_same_text_are_named_and_cited(style: Style) -> None
 def test_a_layout_that_is_none_is_refused(options: ContextOptions) -> None:
     with pytest.raises(QueryError):
         compose_context([], budget_tokens=9, count_tokens=words, options=options)
+
+
+def test_of_a_joined_passage_that_is_too_long_the_chunks_that_fit_are_taken() -> None:
+    parts = tuple(passage("word " * 20, number, source="a", start=number) for number in (5, 4, 6))
+    joined = passage("word " * 60, 1, source="a", parts=parts)
+    small = passage("word", 9)
+    context = compose_context([joined, small], budget_tokens=55, count_tokens=words)
+    assert [one.chunk_id for one in context.citations.values()] == ["id5", "id4", "id9"]
+    assert [one.id for one in context.left_out] == ["id6"]
+    nothing = compose_context([joined, small], budget_tokens=10, count_tokens=words)
+    assert [one.id for one in nothing.left_out] == ["id1"]

@@ -108,6 +108,15 @@ def test_what_stands_around_is_added_and_what_does_not_reach_is_left_out() -> No
         (parts[1].passage.start, parts[3].passage.end)
     ]
     assert merged[0].id == parts[2].passage.id
+    assert merged[0].parts == (parts[2].passage,)
+
+
+def test_a_joined_passage_names_its_ranked_chunks_best_first() -> None:
+    parts = [part(chunk) for chunk in chunks_of(document("one two. " * 40))]
+    merged = merge_neighbours([parts[1], parts[0], parts[3]])
+    assert merged[0].parts == (parts[1].passage, parts[0].passage)
+    assert merged[1] == parts[3].passage
+    assert merged[1].parts == ()
 
 
 def test_versions_sources_and_headings_are_kept_apart() -> None:

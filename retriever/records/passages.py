@@ -43,6 +43,9 @@ class Passage:
     """The collection that it is from, where several were asked."""
     probability: float | None = None
     """How likely it answers, from 0 to 1, where `retrieval.calibration` was learned for it."""
+    parts: "tuple[Passage, ...]" = ()
+    """The ranked chunks that it was joined from, best first; empty for a single chunk. What a
+    context has no room for as a whole may fit in part."""
 
     @property
     def citation(self) -> str:

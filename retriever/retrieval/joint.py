@@ -104,6 +104,7 @@ def _from(name: str, passage: Passage, *, comparable: bool) -> Passage:
         score=score,
         collection=name,
         duplicates=tuple(replace(one, collection=name) for one in passage.duplicates),
+        parts=tuple(replace(one, collection=name, score=score) for one in passage.parts),
     )
 
 
