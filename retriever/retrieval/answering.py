@@ -121,8 +121,8 @@ class Retriever:
             in mode lexical BM25 / (BM25 + 10), from 0 to 1; no model is needed then.
             Reranked passages have the reranker's score, from 0 to 1, whatever the mode.
             With `retrieval.calibration` each tells its `probability` to answer, too.
-            Empty where nothing is found. Fewer than `top_k` where chunks that follow one
-            another became one passage.
+            Empty where nothing is found. Chunks that follow one another are one passage, and
+            further ones take their place, up to twice `top_k` chunks.
 
         Raises:
             QueryError: the query is blank, `top_k` is below 1, the filter cannot be run.

@@ -7,7 +7,7 @@ than it needs.
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from retriever.collection import rows
@@ -28,6 +28,9 @@ SPREAD_AMONG = 4
 """MMR chooses among this many times the passages that are wanted."""
 READ_BEYOND = 3
 """Candidates read beyond those that are wanted: a few duplicates cost no second reading."""
+MOST_FILLING = 2
+"""Where chunks join, up to this many times as many as are wanted are taken: a collection of one
+document is not handed over as a whole."""
 EXPANDED_AT_ONCE = 50
 """Bounds the filter that asks for what stands beside passages."""
 
@@ -94,19 +97,57 @@ def refine(
     else:
         good = [one for one in fused if one.score >= least]
         ranking = _fetched(data, good, wanted.top_k + READ_BEYOND, parts)
-    most = wanted.top_k * (1 if options.mmr_balance is None else SPREAD_AMONG)
-    chosen = without_repetition(
-        ranking,
-        sameness=options.duplicates,
-        max_per_document=options.max_per_document,
-        most=most,
-    )
-    if options.mmr_balance is not None:
-        vectors = data.vectors([one.id for one in chosen])
-        chosen = spread(chosen, vectors, balance=options.mmr_balance, most=wanted.top_k)
+    choose = _Choosing(data, ranking, wanted.top_k, options)
+    chosen = choose.first(wanted.top_k)
+    if options.merge_neighbours:
+        chosen = _filled(choose, chosen, parts)
     if options.expand or options.merge_neighbours:
-        chosen = _joined(data, [replace(parts[one.id], passage=one) for one in chosen], options)
+        chosen = _joined(data, _placed(chosen, parts), options)
     return [replace(one, rank=rank) for rank, one in enumerate(chosen, start=1)]
+
+
+class _Choosing:
+    """The first passages of a ranking without repetition, and more of them when asked again."""
+
+    def __init__(
+        self, data: PhysicalCollection, ranking: Iterable[Passage], top_k: int, options: Refining
+    ) -> None:
+        self._data = data
+        self._ranking = iter(ranking)
+        self._options = options
+        self.top_k = top_k
+
+    def first(self, count: int) -> list[Passage]:
+        """The first `count`; with more asked for, the same ones and more."""
+        options = self._options
+        self._ranking, again = itertools.tee(self._ranking)
+        spreading = options.mmr_balance is not None
+        chosen = without_repetition(
+            again,
+            sameness=options.duplicates,
+            max_per_document=options.max_per_document,
+            most=self.top_k * SPREAD_AMONG if spreading else count,
+        )
+        if options.mmr_balance is None:
+            return chosen
+        vectors = self._data.vectors([one.id for one in chosen])
+        return spread(chosen, vectors, balance=options.mmr_balance, most=count)
+
+
+def _filled(choose: _Choosing, chosen: list[Passage], parts: Mapping[str, Part]) -> list[Passage]:
+    """So many chunks that `top_k` passages become of them, but not many times as many."""
+    missing = choose.top_k - len(merge_neighbours(_placed(chosen, parts)))
+    while missing > 0 and len(chosen) < choose.top_k * MOST_FILLING:
+        more = choose.first(min(len(chosen) + missing, choose.top_k * MOST_FILLING))
+        if len(more) == len(chosen):
+            return chosen
+        chosen = more
+        missing = choose.top_k - len(merge_neighbours(_placed(chosen, parts)))
+    return chosen
+
+
+def _placed(chosen: Sequence[Passage], parts: Mapping[str, Part]) -> list[Part]:
+    return [replace(parts[one.id], passage=one) for one in chosen]
 
 
 def _fetched(
