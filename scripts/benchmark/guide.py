@@ -3,16 +3,20 @@
     python scripts/benchmark/guide.py [--config FILE] [--words FILE] [--multilingual MODEL]
 
 `--config` names another model than the default. `--words` is a file of word vectors (word2vec or
-GloVe) for king - man + woman. `--multilingual` names a model that reads several languages, such
-as sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2, by its name or its folder.
+GloVe) for king - man + woman; without it, the sum is solved over the words of the local model's own
+tokenizer, each embedded by itself. `--multilingual` names a model that reads several languages,
+such as sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2, by its name or its folder.
 """
 
 import argparse
 from collections.abc import Iterator
 
-from retriever import Settings
+from retriever import Settings, assembly
+from retriever.analysis.analogies import Method, parse_sum, solve
 from retriever.analysis.comparing import compare, rank_texts
 from retriever.analysis.vocabulary import analogy
+from retriever.embedding.opening import open_embedder
+from retriever.embedding.weights import find_model
 from retriever.errors import RetrieverError
 
 WORDS = ("cat", "feline", "automobile")
@@ -37,6 +41,8 @@ CANCELLATIONS = (
     "Wie kündige ich mein Abonnement?",
     "¿Cómo cancelo mi suscripción?",
 )
+SUM = "king - man + woman"
+METHODS: tuple[Method, ...] = ("3cosadd", "3cosmul")
 Row = tuple[str, str]
 
 
@@ -70,10 +76,25 @@ def across_languages(settings: Settings) -> Iterator[Row]:
 def by_word_vectors(path: str) -> Iterator[Row]:
     """The sum of king, woman and less man, by both methods."""
     settings = Settings.load(**{"embedding.backend": "word-vectors", "embedding.path": path})
-    for method in ("3cosadd", "3cosmul"):
-        found = analogy(["king - man + woman"], settings, method=method, count=3)
+    for method in METHODS:
+        found = analogy([SUM], settings, method=method, count=3)
         nearest = ", ".join(f"{one.word} {one.score:.3f}" for one in found.nearest)
-        yield f"king - man + woman ({method}, {found.words_known:,} words)", nearest
+        yield f"{SUM} ({method}, {found.words_known:,} words)", nearest
+
+
+def by_own_words(settings: Settings) -> Iterator[Row]:
+    """The same sum over the words of a local model's tokenizer, each embedded by itself."""
+    import tokenizers
+
+    options = assembly.embedder_options(settings)
+    reader = tokenizers.Tokenizer.from_file(str(find_model(options) / "tokenizer.json"))
+    known = sorted(word for word in reader.get_vocab() if word.isalpha() and word.isascii())
+    words = [word for word in known if len(word) > 1]
+    vectors = open_embedder(options).embed_chunks(words)
+    for method in METHODS:
+        found = solve(words, vectors, parse_sum([SUM]), method=method, count=3)
+        nearest = ", ".join(f"{one.word} {one.score:.3f}" for one in found)
+        yield f"{SUM} ({method}, {len(words):,} words of its tokenizer)", nearest
 
 
 def guarded(title: str, rows: Iterator[Row]) -> Iterator[Row]:
@@ -99,6 +120,8 @@ def main() -> None:
         tables.append((f"{settings.embedding.model} (English only)", across_languages(settings)))
     if arguments.words:
         tables.append((arguments.words, by_word_vectors(arguments.words)))
+    else:
+        tables.append((SUM, by_own_words(settings)))
     print("| example | measured |\n| --- | --- |")
     for title, rows in tables:
         for example, value in guarded(title, rows):
