@@ -39,6 +39,8 @@ def test_a_filter_becomes_chromas(where: dict[str, object] | None, expected: obj
         {"a": {"$gt": "x"}},
         {"a": {"$in": "x"}},
         {"a": float("nan")},
+        {"a": {"$gt": float("-inf")}},
+        {"a": 2**63},
         {"$not": [{"a": 1}]},
         {"$and": []},
         {"$or": [{}]},

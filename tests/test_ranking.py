@@ -6,11 +6,9 @@ from pathlib import Path
 import pytest
 
 from retriever import assembly
-from retriever.collection.physical import PhysicalCollection
 from retriever.errors import FingerprintMismatch, QueryError, SettingsError
 from retriever.fusion import HALF_BM25, fuse
 from retriever.ingestion import ingest
-from retriever.records import Candidate
 from retriever.retrieval import Retriever
 from retriever.retrieval.timing import stage_times
 from retriever.settings import Settings
@@ -151,22 +149,18 @@ def test_the_words_of_a_commit_are_found_by_the_next_query(ready: Settings, corp
         assert retriever.retrieve("ZK-12", mode="lexical") == []
 
 
-def test_an_answer_of_a_stale_index_is_asked_again(
-    ready: Settings, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("where", [None, {"source": ["corpus/pump.md", "corpus/parts.md"]}])
+def test_a_row_that_a_writer_has_just_deleted_is_not_named_and_no_error(
+    ready: Settings, where: dict[str, object] | None
 ) -> None:
-    """A row that the semantic ranker names and that is gone means a newer commit."""
-    rank, asked = PhysicalCollection.rank, []
-
-    def stale(self: PhysicalCollection, *args: object, **kwargs: object) -> list[list[Candidate]]:
-        found = rank(self, *args, **kwargs)  # type: ignore[arg-type]
-        asked.append(len(asked))
-        gone = Candidate(chunk_id="gone", ranker="semantic", score=1.0, rank=1)
-        return [[gone], *found[1:]] if len(asked) == 1 else found
-
+    """Its commit is still to come, so the reader has not looked anew."""
     with Retriever.open(ready) as retriever:
-        monkeypatch.setattr(PhysicalCollection, "rank", stale)
-        assert retriever.retrieve("red button", mode="semantic")[0].source == "corpus/pump.md"
-    assert len(asked) > 1
+        first = retriever.retrieve("red button", where=where)[0]
+        with assembly.open_writing_store(ready) as store:
+            store.physical("docs.1").delete_chunks([first.id])
+            for mode in ("semantic", "lexical", "hybrid"):
+                found = retriever.retrieve("red button", where=where, mode=mode)  # type: ignore[arg-type]
+                assert all(one.id != first.id for one in found)
 
 
 def test_stage_times_say_where_a_query_spends_its_time(ready: Settings) -> None:

@@ -10,6 +10,7 @@ Operators: $eq $ne $gt $gte $lt $lte $in $nin $contains $not_contains (the last 
 $ne, $nin and $not_contains also hold for chunks that lack the key.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 from retriever.errors import QueryError
@@ -101,8 +102,10 @@ def _comparison(key: str, operator: object, value: object) -> dict[str, object]:
 
 
 def _scalar(key: str, operator: str, value: object) -> str | int | float | bool:
-    if isinstance(value, float) and value != value:
-        raise QueryError(f"{operator} on {key!r} cannot compare with NaN.")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise QueryError(f"{operator} on {key!r} cannot compare with {value}.")
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise QueryError(f"{operator} on {key!r} compares with numbers of 64 bits, not {value}.")
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode("utf-8")
     if isinstance(value, (int, float)):

@@ -1,5 +1,6 @@
 """Parts of a collection, read whole: what an export, a copy or a proof goes through."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from retriever.collection import rows
@@ -24,3 +25,13 @@ class DocumentPage:
 
     records: list[DocumentRecord]
     vectors: Vectors
+
+
+def parts(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    """Items in their order, so many at a time."""
+    return (items[part] for part in slices(len(items), size))
+
+
+def slices(count: int, size: int) -> Iterator[slice]:
+    """The places of so many items at a time."""
+    return (slice(start, start + size) for start in range(0, count, size))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retriever.collection import rows
-from retriever.collection.pages import ChunkPage, DocumentPage
+from retriever.collection.pages import ChunkPage, DocumentPage, parts, slices
 from retriever.collection.state import Canary, build_metadata, read_canary, read_fingerprint
 from retriever.records import Candidate, DocumentRecord, Fingerprint, Passage
 
@@ -83,7 +83,7 @@ class PhysicalCollection:
     def stored_chunks(self, sources: Sequence[str]) -> dict[str, dict[str, rows.StoredChunk]]:
         """For each of the sources, its stored chunks by id."""
         found: dict[str, dict[str, rows.StoredChunk]] = {source: {} for source in sources}
-        for batch in _parts(sources, 200):
+        for batch in parts(sources, 200):
             where = {"source": {"$in": list(batch)}}
             for page in self._pages(self._chunks, include=["metadatas"], where=where):
                 for chunk_id, row in zip(page["ids"], page["metadatas"], strict=True):
@@ -98,21 +98,34 @@ class PhysicalCollection:
             counts.update((row["source"], row["document_hash"]) for row in ours)
         return counts
 
-    def chunk_pages(self, *, with_vectors: bool) -> Iterator[ChunkPage]:
-        """Every chunk, in pages.
+    def chunk_pages(
+        self,
+        *,
+        with_vectors: bool,
+        with_texts: bool = True,
+        ids: Sequence[str] | None = None,
+    ) -> Iterator[ChunkPage]:
+        """Every chunk, or those of the ids that are there, in pages.
 
         Raises:
             CollectionDamaged: vectors were asked for and the index lacks one.
         """
-        include = ["metadatas", "documents", *(["embeddings"] if with_vectors else [])]
-        for page in self._pages(self._chunks, include=include):
+        include = ["metadatas", *["documents"] * with_texts, *["embeddings"] * with_vectors]
+        pages = self._pages(self._chunks, include=include)
+        for page in pages if ids is None else self._by_ids(self._chunks, ids, include):
             vectors = page["embeddings"] if with_vectors else np.zeros((len(page["ids"]), 0))
             yield ChunkPage(
                 ids=page["ids"],
-                texts=page["documents"],
+                texts=page["documents"] if with_texts else [],
                 rows=page["metadatas"],
                 vectors=np.asarray(vectors, dtype=np.float32),
             )
+
+    def all_vectors(self) -> tuple[list[str], Vectors]:
+        """Every id and its vector, in one read."""
+        with self._errors():
+            page = self._chunks.get(include=["embeddings"])
+        return page["ids"], np.asarray(page["embeddings"], dtype=np.float32)
 
     def document_pages(self) -> Iterator[DocumentPage]:
         """Every document and its mean vector, in pages.
@@ -146,11 +159,8 @@ class PhysicalCollection:
 
     def _vectors(self, collection: Any, ids: Sequence[str]) -> dict[str, Vectors]:
         found: dict[str, Vectors] = {}
-        for batch in _parts(ids, PAGE_ROWS):
-            with self._errors():
-                page = collection.get(ids=list(batch), include=["embeddings"])
-            vectors = np.asarray(page["embeddings"], dtype=np.float32)
-            found.update(zip(page["ids"], vectors, strict=True))
+        for page in self._by_ids(collection, ids, ["embeddings"]):
+            found |= zip(page["ids"], np.asarray(page["embeddings"], np.float32), strict=True)
         return found
 
     def rank(
@@ -171,17 +181,16 @@ class PhysicalCollection:
         return [
             [
                 Candidate(chunk_id=chunk_id, ranker=SEMANTIC, score=_score(distance), rank=rank)
-                for rank, (chunk_id, distance) in enumerate(
-                    zip(ids, distances, strict=True), start=1
-                )
+                for rank, (chunk_id, distance) in enumerate(zip(*found, strict=True), start=1)
             ]
-            for ids, distances in zip(answer["ids"], answer["distances"], strict=True)
+            for found in zip(answer["ids"], answer["distances"], strict=True)
         ]
 
-    def matching_ids(self, where: Mapping[str, object]) -> set[str]:
-        """The ids of the chunks that a filter in Chroma's form holds for."""
-        pages = self._pages(self._chunks, include=[], where=where)
-        return {chunk_id for page in pages for chunk_id in page["ids"]}
+    def matching_ids(self, where: Mapping[str, object] | None) -> frozenset[str]:
+        """The ids of the chunks that a filter in Chroma's form holds for, in one read."""
+        filtered = {"where": dict(where)} if where else {}
+        with self._errors():
+            return frozenset(self._chunks.get(include=[], **filtered)["ids"])
 
     def passages(self, scores: Mapping[str, float]) -> dict[str, Passage]:
         """The chunks of the ids in `scores` as unranked passages; rows of others are left out."""
@@ -194,17 +203,17 @@ class PhysicalCollection:
         self, *, ids: Sequence[str] | None = None, where: Mapping[str, object] | None = None
     ) -> Iterator[tuple[str, rows.Row, str]]:
         """Id, row and text of the chunks of these ids, or of all that a filter holds for."""
-        include = ["metadatas", "documents"]
-        pages = self._pages(self._chunks, include=include, where=where)
-        for page in pages if ids is None else self._by_ids(ids, include):
+        wanted = ["metadatas", "documents"]
+        pages = self._pages(self._chunks, include=wanted, where=where)
+        for page in pages if ids is None else self._by_ids(self._chunks, ids, wanted):
             for one in zip(page["ids"], page["metadatas"], page["documents"], strict=True):
                 if rows.is_chunk_row(*one[1:]):
                     yield one
 
-    def _by_ids(self, ids: Sequence[str], include: list[str]) -> Iterator[Any]:
-        for batch in _parts(ids, PAGE_ROWS):
+    def _by_ids(self, collection: Any, ids: Sequence[str], include: list[str]) -> Iterator[Any]:
+        for batch in parts(ids, PAGE_ROWS):
             with self._errors():
-                yield self._chunks.get(ids=list(batch), include=include)
+                yield collection.get(ids=list(batch), include=include)
 
     def set_canary(self, canary: Canary) -> None:
         """Store the canary."""
@@ -219,7 +228,7 @@ class PhysicalCollection:
         metadata: Sequence[rows.Row],
     ) -> None:
         """Insert chunks, or replace those of the same id; `vectors` has one row a chunk."""
-        for part in _slices(len(ids), self._batch_rows):
+        for part in slices(len(ids), self._batch_rows):
             with self._errors(), self._guard():
                 self._chunks.upsert(
                     ids=list(ids[part]),
@@ -230,13 +239,13 @@ class PhysicalCollection:
 
     def update_rows(self, ids: Sequence[str], metadata: Sequence[rows.Row]) -> None:
         """Change the metadata of chunks; a value of None removes its key."""
-        for part in _slices(len(ids), self._batch_rows):
+        for part in slices(len(ids), self._batch_rows):
             with self._errors(), self._guard():
                 self._chunks.update(ids=list(ids[part]), metadatas=list(metadata[part]))
 
     def put_documents(self, records: Sequence[DocumentRecord], vectors: Vectors) -> None:
         """Insert or replace documents; `vectors` holds the mean vector of each."""
-        for part in _slices(len(records), self._batch_rows):
+        for part in slices(len(records), self._batch_rows):
             batch = records[part]
             with self._errors(), self._guard():
                 self._documents.upsert(
@@ -247,7 +256,7 @@ class PhysicalCollection:
 
     def touch_documents(self, records: Sequence[DocumentRecord]) -> None:
         """Change what is remembered of documents; their vectors stay."""
-        for part in _slices(len(records), self._batch_rows):
+        for part in slices(len(records), self._batch_rows):
             batch = records[part]
             with self._errors(), self._guard():
                 self._documents.update(
@@ -268,7 +277,7 @@ class PhysicalCollection:
         self._delete(self._documents, ids)
 
     def _delete(self, collection: Any, ids: Sequence[str]) -> None:
-        for batch in _parts(ids, PAGE_ROWS):
+        for batch in parts(ids, PAGE_ROWS):
             with self._errors(), self._guard():
                 collection.delete(ids=list(batch))
 
@@ -289,11 +298,3 @@ class PhysicalCollection:
 
 def _score(distance: float) -> float:
     return float(min(1.0, max(-1.0, 1.0 - distance)))
-
-
-def _parts(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    return (items[part] for part in _slices(len(items), size))
-
-
-def _slices(count: int, size: int) -> Iterator[slice]:
-    return (slice(start, start + size) for start in range(0, count, size))

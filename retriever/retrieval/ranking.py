@@ -17,7 +17,9 @@ from retriever.errors import NothingToEmbed
 from retriever.fusion import HALF_BM25, Fused, fuse
 from retriever.protocols import BatchQueryEmbedder, Embedder, Vectors
 from retriever.records import Candidate
+from retriever.retrieval.selecting import nearest, select
 from retriever.retrieval.snapshots import Snapshot
+from retriever.retrieval.table import Selection
 from retriever.retrieval.timing import stage
 
 Mode = Literal["hybrid", "semantic", "lexical"]
@@ -60,10 +62,12 @@ def rank(snapshot: Snapshot, request: Request) -> list[Ranked]:
     queries = request.queries
     semantic: Sequence[Sequence[Candidate]] = [()] * len(queries)
     lexical: Sequence[Sequence[Candidate]] = [()] * len(queries)
+    with stage("filter"):
+        selection = select(snapshot, request.where)
     if request.mode != "lexical":
-        semantic = _by_meaning(snapshot, request)
+        semantic = _by_meaning(snapshot, request, selection)
     if request.mode != "semantic":
-        lexical = _by_words(snapshot, request)
+        lexical = _by_words(snapshot, request, selection)
     with stage("fuse"):
         return [
             Ranked(one, other, _fused(request, one, other))
@@ -71,7 +75,9 @@ def rank(snapshot: Snapshot, request: Request) -> list[Ranked]:
         ]
 
 
-def _by_meaning(snapshot: Snapshot, request: Request) -> list[list[Candidate]]:
+def _by_meaning(
+    snapshot: Snapshot, request: Request, selection: Selection | None
+) -> list[list[Candidate]]:
     embedder = snapshot.embedder()
     with stage("embed"):
         try:
@@ -85,16 +91,23 @@ def _by_meaning(snapshot: Snapshot, request: Request) -> list[list[Candidate]]:
     if not known:
         return rankings
     with stage("semantic"):
-        found = snapshot.data.rank(vectors, count=request.candidate_count, where=request.where)
+        found = nearest(
+            snapshot,
+            vectors,
+            count=request.candidate_count,
+            where=request.where,
+            selection=selection,
+        )
     for place, ranking in zip(known, found, strict=True):
         rankings[place] = ranking
     return rankings
 
 
-def _by_words(snapshot: Snapshot, request: Request) -> list[list[Candidate]]:
+def _by_words(
+    snapshot: Snapshot, request: Request, selection: Selection | None
+) -> list[list[Candidate]]:
     index = snapshot.lexical()
-    with stage("filter"):
-        allowed = None if request.where is None else snapshot.data.matching_ids(request.where)
+    allowed = None if selection is None else selection.ids
     with stage("lexical"):
         return [
             index.rank(query, count=request.candidate_count, allowed=allowed)

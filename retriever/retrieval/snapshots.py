@@ -8,6 +8,7 @@ opened and the old one is closed when the last query on it has ended.
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 
 import numpy as np
 
@@ -16,13 +17,19 @@ from retriever.canary import checked_embedder
 from retriever.collection.physical import PhysicalCollection
 from retriever.collection.state import CollectionState, differences
 from retriever.collection.store import Store
-from retriever.errors import FingerprintMismatch
+from retriever.errors import CollectionError, FingerprintMismatch
 from retriever.indexing import open_current
 from retriever.lexical import LexicalIndex
 from retriever.protocols import Embedder
 from retriever.repairing.recovering import refuse_torn
+from retriever.retrieval.filling import Filling, read_vectors
+from retriever.retrieval.table import Selections, Table
 from retriever.retrieval.timing import stage
 from retriever.settings import Settings
+
+EXACT_CHUNKS = 10_000
+"""Up to as many a collection is searched exactly, from memory: faster than any index opens."""
+BYTES_OF_A_MB = 1_000_000
 
 
 class Snapshot:
@@ -34,6 +41,8 @@ class Snapshot:
         store: Store,
         *,
         open_embedder: Callable[[CollectionState, PhysicalCollection], Embedder],
+        filling: Filling,
+        hold: Callable[["Snapshot"], AbstractContextManager[None]],
     ) -> None:
         """See the collection as it is now, through a store that becomes the snapshot's own.
 
@@ -46,7 +55,14 @@ class Snapshot:
         self._lock = threading.Lock()
         self._embedder: Embedder | None = None
         self._lexical: LexicalIndex | None = None
+        self._is_loaded = False
+        self._hold = hold
+        self._has_tables = store.options.mode in ("embedded", "memory")
         self.store = store
+        self.filling = filling
+        self.table: Table | None = None
+        self.is_small = False
+        self.selections = Selections()
         self.users = 0
         self.retired = False
         with store.guard():
@@ -55,20 +71,41 @@ class Snapshot:
             self.data = store.physical(self.state.live)
 
     def embedder(self) -> Embedder:
-        """The embedder for queries; Chroma's index is loaded with it.
+        """The embedder for queries; the collection's vectors are loaded with it.
 
         Raises:
             FingerprintMismatch: the settings name another model than the one that built it.
         """
+        self.load_vectors()
         with self._lock:
             if self._embedder is None:
-                with self.store.guard():
-                    refuse_torn(self.store, self.state.live)
-                    if self.data.chunk_count():
-                        any_vector = _any_vector(self.data.fingerprint.embedding.dimension)
-                        self.data.rank(any_vector, count=1, where=None)
                 self._embedder = self._open_embedder(self.state, self.data)
             return self._embedder
+
+    def load_vectors(self) -> None:
+        """Have Chroma load its index, and read the vectors of a small collection.
+
+        Raises:
+            CollectionDamaged: a writer was killed while it wrote the index.
+        """
+        with self._lock:
+            if self._is_loaded:
+                return
+            with self.store.guard():
+                refuse_torn(self.store, self.state.live)
+                count = self.data.chunk_count()
+                if count:
+                    any_vector = _any_vector(self.data.fingerprint.embedding.dimension)
+                    self.data.rank(any_vector, count=1, where=None)
+                if 0 < count <= EXACT_CHUNKS and self._has_tables and self.filling.fits(self.data):
+                    self.table = read_vectors(self.data)
+                    self.is_small = True
+            self._is_loaded = True
+
+    def miss(self) -> None:
+        """Hear that Chroma had to evaluate a filter."""
+        if self._has_tables:
+            self.filling.missed(self, lambda: self._hold(self))
 
     def lexical(self) -> LexicalIndex:
         """The index of the collection's words, not older than the snapshot."""
@@ -98,6 +135,7 @@ class Snapshots:
         self._settings = settings
         self._lock = threading.Lock()
         self._embedder: Embedder | None = None
+        self._filling = Filling(settings.retrieval.table_mb * BYTES_OF_A_MB)
         self._current = self._open()
 
     @contextlib.contextmanager
@@ -118,8 +156,21 @@ class Snapshots:
 
     def close(self) -> None:
         """Close the store once no query uses it. Safe to repeat."""
+        self._filling.close()
         with self._lock:
             self._retire(self._current)
+
+    @contextlib.contextmanager
+    def _hold(self, snapshot: Snapshot) -> Iterator[None]:
+        """Keep a snapshot open for what is done beside the queries."""
+        with self._lock:
+            if snapshot.retired and snapshot.users == 0:
+                raise CollectionError("The snapshot was closed meanwhile. Ask again.")
+            snapshot.users += 1
+        try:
+            yield
+        finally:
+            self._release(snapshot)
 
     def _acquire(self) -> Snapshot:
         with self._lock:
@@ -150,7 +201,13 @@ class Snapshots:
     def _open(self) -> Snapshot:
         store = assembly.open_store(self._settings)
         try:
-            snapshot = Snapshot(self._settings, store, open_embedder=self._open_embedder)
+            snapshot = Snapshot(
+                self._settings,
+                store,
+                open_embedder=self._open_embedder,
+                filling=self._filling,
+                hold=self._hold,
+            )
             if self._settings.retrieval.mode != "lexical":
                 snapshot.embedder()
             return snapshot

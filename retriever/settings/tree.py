@@ -155,6 +155,9 @@ class EmbeddingSettings(Section):
     base_url: str | None = Field(
         None, description="Another server with the same protocol; OPENAI_BASE_URL is honoured too."
     )
+    headers: dict[str, SecretStr] = Field(
+        {}, description="HTTP headers for that server, such as Azure's api-key."
+    )
     query_fields: dict[str, str | bool | int] = Field(
         {}, description='Fields to add to each request for a query, as in {input_type = "query"}.'
     )
@@ -208,12 +211,9 @@ class RetrievalSettings(Section):
     calibration: LocalPath | None = Field(
         None, description="What `eval --calibrate` wrote: passages tell how likely they answer."
     )
-    semantic_weight: Weight = Field(
-        1.0, description="Factor on the weight that the semantic ranking is given (hybrid)."
-    )
-    lexical_weight: Weight = Field(
-        1.0, description="Factor on the weight that the lexical ranking is given (hybrid)."
-    )
+    table_mb: NotNegative = Field(400, description="Most memory for exact search; 0 for none.")
+    semantic_weight: Weight = Field(1.0, description="Factor on the semantic ranking's weight.")
+    lexical_weight: Weight = Field(1.0, description="Factor on the lexical ranking's weight.")
     duplicates: Literal["near", "equal", "none"] = Field(
         "near", description="Which texts become one passage with several sources."
     )

@@ -1,0 +1,115 @@
+"""Filters in memory hold for exactly what Chroma's own `where` holds for."""
+
+import random
+from typing import Any
+
+import chromadb
+import numpy as np
+import pytest
+from chromadb.config import Settings as ChromaSettings
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from retriever.collection.filters import translate
+from retriever.retrieval.columns import Columns
+
+KEYS = ("a", "b", "c")
+SCALARS: list[Any] = [
+    0, 1, 2, -1, 2**53 + 1, 0.0, 1.0, 1.5, 2.0, float(2**53), -1.5, 1e300, True, False, "", "x", "1", "Straße",
+]  # fmt: skip
+LISTS: list[Any] = [[1, 2], [1.0, 2.5], [True], ["x", "y"], ["1"]]
+ROWS = 120
+
+
+def make_rows() -> list[dict[str, Any]]:
+    draw = random.Random(7)
+    return [
+        {"always": number}
+        | {key: draw.choice(SCALARS + LISTS) for key in KEYS if draw.random() < 0.7}
+        for number in range(ROWS)
+    ]
+
+
+@pytest.fixture(scope="module")
+def chroma() -> Any:
+    client = chromadb.EphemeralClient(settings=ChromaSettings(anonymized_telemetry=False))
+    collection = client.get_or_create_collection("columns", embedding_function=None)
+    collection.add(
+        ids=[f"{number:04}" for number in range(ROWS)],
+        embeddings=np.eye(ROWS, 2, dtype=np.float32),  # type: ignore[arg-type]
+        metadatas=make_rows(),  # type: ignore[arg-type]
+    )
+    yield collection
+    client.delete_collection("columns")
+
+
+numbers = st.sampled_from([one for one in SCALARS if type(one) in (int, float)])
+kinds = [[one for one in SCALARS if type(one) is kind] for kind in (int, float, bool, str)]
+conditions = st.one_of(
+    st.tuples(
+        st.sampled_from(["$eq", "$ne", "$contains", "$not_contains"]), st.sampled_from(SCALARS)
+    ),
+    st.tuples(st.sampled_from(["$gt", "$gte", "$lt", "$lte"]), numbers),
+    st.tuples(
+        st.sampled_from(["$in", "$nin"]),
+        st.sampled_from(kinds).flatmap(
+            lambda kind: st.lists(st.sampled_from(kind), min_size=1, max_size=4)
+        ),
+    ),
+)
+leaves = st.builds(
+    lambda key, condition: {key: dict([condition])},
+    st.sampled_from([*KEYS, "never"]),
+    conditions,
+)
+filters = st.recursive(
+    leaves,
+    lambda parts: st.builds(
+        lambda name, several: {name: several},
+        st.sampled_from(["$and", "$or"]),
+        st.lists(parts, min_size=1, max_size=3),
+    ),
+    max_leaves=5,
+)
+
+
+@hypothesis_settings(max_examples=300)
+@given(where=filters)
+def test_a_filter_holds_for_what_chroma_says(chroma: Any, where: dict[str, Any]) -> None:
+    condition = translate(where)
+    assert condition is not None
+    mask = Columns.read(make_rows()).mask(condition)
+    assert mask is not None
+    expected = sorted(int(one) for one in chroma.get(where=condition, include=[])["ids"])
+    assert np.flatnonzero(mask).tolist() == expected
+
+
+@given(where=leaves, data=st.data())
+def test_columns_that_were_changed_are_those_of_the_rows_there_are_now(
+    where: dict[str, Any], data: st.DataObject
+) -> None:
+    rows = make_rows()
+    cut = data.draw(st.integers(0, ROWS))
+    kept = data.draw(st.lists(st.integers(0, max(cut - 1, 0)), unique=True, max_size=cut))
+    old = Columns.read(rows[:cut])
+    changed = old.changed(np.array(kept, dtype=np.intp), rows[cut:])
+    condition = translate(where)
+    assert condition is not None
+    now = [rows[place] for place in kept] + rows[cut:]
+    one, other = changed.mask(condition), Columns.read(now).mask(condition)
+    assert one is not None
+    assert other is not None
+    assert one.tolist() == other.tolist()
+
+
+@pytest.mark.parametrize("key", ["#document", "chroma:document"])
+def test_chromas_own_keys_are_left_to_chroma(key: str) -> None:
+    columns = Columns.read([{"a": 1}])
+    assert columns.mask({key: {"$eq": "x"}}) is None
+    assert columns.mask({"$and": [{"a": {"$eq": 1}}, {key: {"$eq": "x"}}]}) is None
+
+
+def test_a_row_without_metadata_lacks_every_key() -> None:
+    columns = Columns.read([None, {"a": 1}, {"a": None}])
+    assert columns.mask({"a": {"$ne": 1}}).tolist() == [True, False, True]  # type: ignore[union-attr]
