@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from pydantic import SecretStr
 
+from retriever.collection import durable
 from retriever.errors import CollectionDamaged, CollectionError, QueryError
 
 Client = Any
@@ -76,7 +77,7 @@ def connect(options: StorageOptions) -> Client:
     with chroma_errors(options.place):
         if options.mode == "embedded":
             folder = options.path / "chroma"
-            folder.mkdir(parents=True, exist_ok=True)
+            durable.make_folder(folder)
             return chromadb.PersistentClient(path=_own_path(folder), settings=quiet)
         if options.mode == "memory":
             return _connect_memory(options)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import portalocker
 
+from retriever.collection import durable
 from retriever.collection.marks import mark
 from retriever.errors import CollectionLocked
 
@@ -23,7 +24,7 @@ def writer_lock(folder: Path) -> Iterator[None]:
     Raises:
         CollectionLocked: another process or thread holds it; with its pid and start time.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    durable.make_folder(folder)
     holder = folder / "writer.json"
     with (folder / "writer.lock").open("a+b") as file:
         try:

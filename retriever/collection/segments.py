@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from retriever.collection import durable
 from retriever.errors import CollectionError
 
 CHROMA = "chroma"
@@ -75,6 +76,7 @@ def set_aside(state_folder: Path, collection: str) -> None:
     folder = index_folder(state_folder, collection)
     if folder is not None:
         folder.rename(folder.with_name(f"{folder.name}.damaged-{time.time_ns()}"))
+        durable.sync(folder.parent)
 
 
 def sweep(state_folder: Path) -> int:

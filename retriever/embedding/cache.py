@@ -252,7 +252,8 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
+        # What a collection goes by is on the disk; what it was paid for is to be there before.
+        connection.execute("PRAGMA synchronous=FULL")
         connection.executescript(SCHEMA)
         connection.execute("SELECT 1 FROM vectors LIMIT 1").fetchone()
     except sqlite3.Error:
