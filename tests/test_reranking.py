@@ -211,6 +211,12 @@ def test_a_folder_without_a_model_is_an_error_that_names_it(tmp_path: Path) -> N
         CrossEncoderReranker(options).rerank("a", ["b"])
 
 
+def test_a_folder_that_is_not_there_is_not_looked_for_on_a_hub(tmp_path: Path) -> None:
+    options = RerankerOptions(backend="cross-encoder", model=str(tmp_path / "nope"))
+    with pytest.raises(RerankingError, match="There is no folder"):
+        CrossEncoderReranker(options).load()
+
+
 @pytest.fixture(scope="session")
 def pipeline_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_pipeline(tmp_path_factory.mktemp("pipeline"))

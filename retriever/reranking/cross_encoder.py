@@ -4,6 +4,7 @@ Source: Nogueira and Cho 2019, Passage Re-ranking with BERT. The score is the lo
 of the model's one output.
 """
 
+import os
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -76,12 +77,19 @@ def load_cross_encoder(options: RerankerOptions) -> Any:
     """
     from sentence_transformers import CrossEncoder
 
+    name = os.path.expanduser(options.model)
+    is_folder = os.path.isdir(name)
+    if name.startswith((os.sep, ".")) and not is_folder:
+        raise RerankingError(
+            f"There is no folder {name!r}. Set reranking.model to the folder of a cross-encoder, "
+            "or to its name on the model hub."
+        )
     found: Any = None
     reason: Exception | None = None
-    for only_local in (True, False):
+    for only_local in (True,) if is_folder else (True, False):
         try:
             found = CrossEncoder(
-                options.model,
+                name,
                 device=None if options.device == "auto" else options.device,
                 max_length=options.window_tokens,
                 trust_remote_code=False,
