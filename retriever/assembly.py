@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
@@ -19,7 +19,6 @@ from retriever.embedding.catalogue import find_row
 from retriever.embedding.opening import open_embedder
 from retriever.embedding.options import EmbedderOptions
 from retriever.errors import CollectionNotFound, RetrieverError
-from retriever.language_model import LanguageModel, LanguageModelOptions
 from retriever.lexical import LexicalIndex
 from retriever.loading.content import LoadingOptions
 from retriever.loading.loader import DocumentLoader
@@ -29,6 +28,9 @@ from retriever.reranking.opening import open_reranker
 from retriever.reranking.options import RerankerOptions
 from retriever.settings import EmbeddingSettings, Settings
 from retriever.settings.tree import LLMSettings
+
+if TYPE_CHECKING:
+    from retriever.language_model import LanguageModel
 
 _KEY_VARIABLES: Mapping[str, tuple[str, ...]] = {
     "openai": ("OPENAI_API_KEY",),
@@ -186,7 +188,7 @@ def describe_scores(settings: Settings, mode: str) -> str:
     return f"mode hybrid, weights {chosen.semantic_weight:g} and {chosen.lexical_weight:g}"
 
 
-def open_language_model(settings: Settings) -> LanguageModel | None:
+def open_language_model(settings: Settings) -> "LanguageModel | None":
     """The language model that the settings name, or None; no call is made.
 
     Raises:
@@ -195,6 +197,8 @@ def open_language_model(settings: Settings) -> LanguageModel | None:
     chosen = settings.llm
     if not chosen.model:
         return None
+    from retriever.language_model import LanguageModel, LanguageModelOptions
+
     # A key of OpenAI's goes to nobody else.
     own = chosen.base_url == LLMSettings().base_url
     key = settings.secret(chosen.api_key, *(_KEY_VARIABLES["openai"] if own else ()))
