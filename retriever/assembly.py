@@ -27,7 +27,7 @@ from retriever.records import EmbeddingFingerprint, Fingerprint
 from retriever.reranking.opening import open_reranker
 from retriever.reranking.options import RerankerOptions
 from retriever.settings import EmbeddingSettings, Settings
-from retriever.settings.tree import LLMSettings
+from retriever.settings.searching import LLMSettings
 
 if TYPE_CHECKING:
     from retriever.language_model import LanguageModel

@@ -20,7 +20,7 @@ from retriever.evaluation.configurations import Contest, plan_contest, present, 
 from retriever.evaluation.resampling import Difference, Values, compare, halves
 from retriever.evaluation.runs import Evaluation, EvaluationOptions, judged
 from retriever.settings import Settings
-from retriever.settings.tree import RetrievalSettings
+from retriever.settings.searching import RetrievalSettings
 
 LEAST_QUESTIONS = 8
 """Fewer cannot be halved and still say anything."""

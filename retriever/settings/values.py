@@ -1,0 +1,21 @@
+"""What settings are made of: kinds of values, and a table of them."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+Positive = Annotated[int, Field(ge=1)]
+NotNegative = Annotated[int, Field(ge=0)]
+PerMinute = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(gt=0)]
+Weight = Annotated[float, Field(gt=0, le=1_000_000)]
+LocalPath = Annotated[Path, AfterValidator(lambda path: Path(os.path.expanduser(path)))]
+"""A path on this machine; `~` is the home folder, as in a shell."""
+
+
+class Section(BaseModel):
+    """A table of the settings: no unknown keys, no changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
