@@ -177,6 +177,7 @@ def test_equal_rows_are_one_group_however_many_are_asked_for() -> None:
 
 def test_many_rows_are_grouped_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clustering, "MOST_ROWS_AT_ONCE", 50)
+    monkeypatch.setattr(clustering, "BEGINNING_ROWS", 20)
     labels = spherical_kmeans(bundles(40, 80), 2, seed=0)
     assert labels.tolist() == [1] * 40 + [0] * 80
 

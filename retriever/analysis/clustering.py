@@ -20,6 +20,8 @@ Labels = NDArray[np.int64]
 
 MOST_ROWS_AT_ONCE = 100_000
 """More rows than this are clustered in batches."""
+BEGINNING_ROWS = 20_000
+"""Rows of the sample that batches begin from."""
 MOST_ROWS_BY_DENSITY = 20_000
 """HDBSCAN's time grows with the square of the rows."""
 SAMPLE_ROWS = 2_000
@@ -67,10 +69,13 @@ def spherical_kmeans(vectors: Vectors, count: int, *, seed: int) -> Labels:
 def _centres(vectors: Vectors, count: int, seed: int) -> Vectors:
     from sklearn.cluster import KMeans, MiniBatchKMeans
 
-    if len(vectors) <= MOST_ROWS_AT_ONCE:
-        found = KMeans(count, n_init=_STARTS, random_state=seed).fit(vectors)
-    else:
-        found = MiniBatchKMeans(count, n_init=_STARTS, random_state=seed, batch_size=BLOCK_ROWS)
+    many = len(vectors) > MOST_ROWS_AT_ONCE
+    most = max(BEGINNING_ROWS, count) if many else len(vectors)
+    begin = sample(len(vectors), most, seed=seed)
+    found = KMeans(count, n_init=_STARTS, random_state=seed).fit(np.asarray(vectors[begin]))
+    if len(begin) < len(vectors):
+        # Mini-batches that begin by themselves leave groups merged: a sample's centres are better.
+        found = MiniBatchKMeans(count, init=found.cluster_centers_, n_init=1, random_state=seed)
         places = np.random.default_rng(seed).permutation(len(vectors))
         for part in blocks(len(vectors)):
             found.partial_fit(np.asarray(vectors[np.sort(places[part])]))
