@@ -112,6 +112,7 @@ def test_a_set_without_one_of_its_files_says_which(tmp_path: Path, missing: str)
         {"question": "x", "answers": [{"source": "a", "page": "3"}]},
         {"question": "x", "answers": {}},
         {"question": "x"},
+        {"question": "x", "answers": [], "where": "year"},
     ],
 )
 def test_a_question_that_is_none_is_refused(tmp_path: Path, row: object) -> None:
@@ -233,6 +234,7 @@ def test_a_judged_set_is_ingested_asked_and_removed(
     assert not found.settings.storage.path.exists()
 
 
+@pytest.mark.slow
 def test_a_second_evaluation_embeds_nothing(judged_set: Path, settings: Settings) -> None:
     first, second = evaluate(judged_set, settings), evaluate(judged_set, settings)
     assert first.cost.tokens_embedded == first.cost.tokens > 0
@@ -243,6 +245,7 @@ def test_a_second_evaluation_embeds_nothing(judged_set: Path, settings: Settings
     }
 
 
+@pytest.mark.slow
 def test_a_collection_that_is_kept_is_used_again(judged_set: Path, settings: Settings) -> None:
     options = EvaluationOptions(keep=True)
     first, second = evaluate(judged_set, settings, options), evaluate(judged_set, settings, options)
@@ -270,6 +273,15 @@ def test_questions_for_the_live_collection_are_judged_by_source_page_and_span(
     assert found.values["Token recall@5"][0] == 1.0
     assert np.isnan(found.values["Token recall@5"][1:]).all()
     assert found.estimates["Token recall@5"].value == 1.0
+
+
+def test_a_question_may_carry_a_filter(corpus: Path, settings: Settings, tmp_path: Path) -> None:
+    ingest(corpus, settings)
+    asked = {"question": "red button pump", "answers": [{"source": "corpus/pump.md"}]}
+    file = write_lines(
+        tmp_path / "q.jsonl", asked, asked | {"where": {"author": "Ada"}}, asked | {"where": {}}
+    )
+    assert evaluate(file, settings).values["Success@5"].tolist() == [1.0, 0.0, 1.0]
 
 
 def test_words_that_no_document_holds_are_warned_of(
@@ -320,6 +332,7 @@ def test_min_score_refuses_questions_and_counts_against_recall(
 # Configurations side by side
 
 
+@pytest.mark.slow
 def test_configurations_that_differ_in_retrieval_alone_ask_the_live_collection(
     corpus: Path, make_settings: MakeSettings, tmp_path: Path
 ) -> None:
@@ -346,6 +359,7 @@ def test_configurations_that_differ_in_retrieval_alone_ask_the_live_collection(
     assert json.dumps(comparison_object(found))
 
 
+@pytest.mark.slow
 def test_configurations_of_a_judged_set_share_a_collection_and_the_vectors(
     judged_set: Path, make_settings: MakeSettings
 ) -> None:
@@ -380,6 +394,7 @@ def test_a_configuration_whose_folders_are_gone_says_what_to_do(
         )
 
 
+@pytest.mark.slow
 def test_tuning_chooses_by_one_half_and_proves_on_the_other(
     corpus: Path, make_settings: MakeSettings, tmp_path: Path
 ) -> None:

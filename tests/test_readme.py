@@ -163,7 +163,7 @@ def test_every_path_that_is_named_exists() -> None:
 
 
 def test_every_option_that_is_named_exists(capsys: pytest.CaptureFixture[str]) -> None:
-    for words in (["ingest", "-h"], ["search", "-h"], ["train-words", "-h"]):
+    for words in (["ingest", "-h"], ["search", "-h"], ["eval", "-h"], ["train-words", "-h"]):
         with pytest.raises(SystemExit):
             main(words)
     known = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))

@@ -1,5 +1,6 @@
 """Questions to a collection: what it finds for each, and how long that takes."""
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -114,7 +115,7 @@ def ask(
             answered[start:] = _with_spans(retriever, answered[start:])
             if tell is not None:
                 tell(len(answered), len(questions))
-        latency = _timed(retriever, [one.text for one in questions[:timed]])
+        latency = _timed(retriever, questions[:timed])
     return answered, latency
 
 
@@ -123,8 +124,7 @@ def _found(
 ) -> list[list[Passage]]:
     """The passages of each question, whatever their scores."""
     first = depth.passages or _head(settings)
-    texts = [one.text for one in batch]
-    found = retriever.retrieve_many(texts, top_k=first, min_score=-np.inf)
+    found = _passages(retriever, batch, first, min_score=-np.inf)
     deeper = min(PASSAGES_A_UNIT * depth.units, MOST_PASSAGES)
     if depth.passages is not None or deeper <= first:
         return found
@@ -133,7 +133,7 @@ def _found(
         for place, passages in enumerate(found)
         if passages and len({one.source for one in passages}) < depth.units
     ]
-    more = _deeper(retriever, settings, [texts[place] for place in short], deeper)
+    more = _deeper(retriever, settings, [batch[place] for place in short], deeper)
     for place, passages in zip(short, more, strict=True):
         known = {one.id for one in found[place]}
         found[place] += [one for one in passages if one.id not in known]
@@ -151,23 +151,44 @@ def _head(settings: Settings) -> int:
 
 
 def _deeper(
-    retriever: Retriever, settings: Settings, texts: Sequence[str], count: int
+    retriever: Retriever, settings: Settings, questions: Sequence[Question], count: int
 ) -> list[list[Passage]]:
     """What stands further down, which no reranker has read."""
-    if not texts or settings.reranking.backend == "none":
-        return retriever.retrieve_many(texts, top_k=count, min_score=-np.inf)
+    if not questions or settings.reranking.backend == "none":
+        return _passages(retriever, questions, count, min_score=-np.inf)
     plain = settings.reranking.model_copy(update={"backend": "none"})
     retrieval = settings.retrieval.model_copy(update={"calibration": None})
     update = {"reranking": plain, "retrieval": retrieval}
     with Retriever.open(settings.model_copy(update=update)) as unordered:
-        return unordered.retrieve_many(texts, top_k=count, min_score=-np.inf)
+        return _passages(unordered, questions, count, min_score=-np.inf)
+
+
+def _passages(
+    retriever: Retriever,
+    questions: Sequence[Question],
+    count: int,
+    *,
+    min_score: float | None = None,
+) -> list[list[Passage]]:
+    """So many passages for each question; those with one filter are asked together."""
+    groups: dict[str, list[int]] = {}
+    for place, one in enumerate(questions):
+        groups.setdefault(json.dumps(one.where), []).append(place)
+    found: list[list[Passage]] = [[] for _ in questions]
+    for places in groups.values():
+        texts = [questions[place].text for place in places]
+        where = questions[places[0]].where
+        answers = retriever.retrieve_many(texts, top_k=count, where=where, min_score=min_score)
+        for place, passages in zip(places, answers, strict=True):
+            found[place] = passages
+    return found
 
 
 def _with_spans(retriever: Retriever, answered: Sequence[Answered]) -> list[Answered]:
     """Those that spans answer, with what a caller gets at each depth."""
     asked = [one for one in answered if any(a.start is not None for a in one.question.answers)]
-    texts = [one.question.text for one in asked]
-    found = [retriever.retrieve_many(texts, top_k=depth) for depth in spans.DEPTHS]
+    questions = [one.question for one in asked]
+    found = [_passages(retriever, questions, depth) for depth in spans.DEPTHS]
     at = {
         id(one): dict(zip(spans.DEPTHS, answers, strict=True))
         for one, *answers in zip(asked, *found, strict=True)
@@ -194,14 +215,15 @@ def _answered(
     )
 
 
-def _timed(retriever: Retriever, texts: Sequence[str]) -> Latency:
-    if not texts:
+def _timed(retriever: Retriever, questions: Sequence[Question]) -> Latency:
+    if not questions:
         return Latency(0, 0.0, 0.0)
-    retriever.retrieve(texts[0])  # what is loaded by the first query is not the others' time
+    # what is loaded by the first query is not the others' time
+    retriever.retrieve(questions[0].text)
     taken = []
-    for text in texts:
+    for one in questions:
         began = time.perf_counter()
-        retriever.retrieve(text)
+        retriever.retrieve(one.text, where=one.where)
         taken.append(1000 * (time.perf_counter() - began))
     p50, p95 = np.percentile(taken, [50, 95])
     return Latency(len(taken), round(float(p50), 3), round(float(p95), 3))

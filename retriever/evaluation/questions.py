@@ -2,7 +2,7 @@
 
 import json
 import warnings
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,8 @@ class Question:
     text: str
     answers: tuple[Answer, ...]
     id: str = ""
+    where: Mapping[str, object] | None = None
+    """The filter that it is asked with, see `retriever.collection.filters`."""
 
     @property
     def sources(self) -> frozenset[str]:
@@ -47,7 +49,7 @@ def read_questions(path: Path) -> list[Question]:
     """Judged questions from a JSONL file; those without answers cannot be answered.
 
     A line is `{"question": "...", "answers": [{"source": "...", ...}, ...]}`; an answer may also
-    say "page", "start" and "end", or "text".
+    say "page", "start" and "end", or "text", and the line a filter, "where".
 
     Raises:
         SettingsError: the file is not there, or a line is something else.
@@ -114,7 +116,10 @@ def _question(row: Any, number: int) -> Question:
     if not isinstance(row["answers"], list):
         raise TypeError("the answers are no list")
     answers = tuple(_answer(one) for one in row["answers"])
-    return Question(text=text, answers=answers, id=str(row.get("id", number)))
+    where = row.get("where")
+    if where is not None and not isinstance(where, Mapping):
+        raise TypeError("the filter (where) is no object")
+    return Question(text=text, answers=answers, id=str(row.get("id", number)), where=where)
 
 
 def _answer(row: Any) -> Answer:
