@@ -6,6 +6,7 @@ nothing between. What a commit is of is said right after it, in a file of its ow
 """
 
 import contextlib
+import itertools
 import json
 import shutil
 import struct
@@ -38,6 +39,15 @@ class IndexUnwritable(CollectionError):
     """The folder of the index cannot be written."""
 
 
+_READ_FOR_ONE_ALLOWED = 8
+"""Rows of all that are read as soon as one is looked up by its id."""
+_MOST_REMEMBERED = 250_000
+
+
+def _in_order(found: list[tuple[float, str]]) -> list[tuple[float, str]]:
+    return sorted(found, key=lambda one: (-one[0], one[1]))
+
+
 class View:
     """One committed state, open for reading. Threads may share it."""
 
@@ -47,6 +57,7 @@ class View:
         self._schema = index.schema
         self._searcher = index.searcher()
         self.facts = of
+        self._ids: dict[tuple[int, int], str] = {}
 
     @property
     def chunk_count(self) -> int:
@@ -66,11 +77,12 @@ class View:
             return self._search(self._any_of(words), count)
         # where many are allowed, those among the best of all are found sooner than by their ids
         enough = 2 * count * (self.chunk_count + 1) // len(allowed)
-        if enough <= len(allowed):
-            found = self._search(self._any_of(words), enough)
-            among = [one for one in found if one[1] in allowed][:count]
-            if len(among) == count or len(found) < enough:
-                return among
+        if enough <= _READ_FOR_ONE_ALLOWED * len(allowed):
+            hits = self._hits(self._any_of(words), enough)
+            told = ((float(score), self._id(row)) for score, row in hits)
+            among = list(itertools.islice((one for one in told if one[1] in allowed), count))
+            if len(among) == count or len(hits) < enough:
+                return _in_order(among)
         return self._search(self._among(self._any_of(words), allowed), count)
 
     def weight(self, word: QueryWord, chunk_id: str) -> float:
@@ -106,9 +118,21 @@ class View:
             yield str(held["id"][0]), str(held["framing_hash"][0])
 
     def _search(self, wanted: "tantivy.Query", count: int) -> list[tuple[float, str]]:
-        hits = self._searcher.search(wanted, count, count=False).hits
-        found = [(float(score), str(self._searcher.doc(row)["id"][0])) for score, row in hits]
-        return sorted(found, key=lambda one: (-one[0], one[1]))
+        hits = self._hits(wanted, count)
+        return _in_order([(float(score), self._id(row)) for score, row in hits])
+
+    def _hits(self, wanted: "tantivy.Query", count: int) -> list[Any]:
+        return list(self._searcher.search(wanted, count, count=False).hits)
+
+    def _id(self, row: Any) -> str:
+        """A row's id, remembered: the engine unpacks a block of rows for each."""
+        place = (row.segment_ord, row.doc)
+        known = self._ids.get(place)
+        if known is None:
+            known = str(self._searcher.doc(row)["id"][0])
+            if len(self._ids) < _MOST_REMEMBERED:
+                self._ids[place] = known
+        return known
 
     def _any_of(self, words: Sequence[QueryWord]) -> "tantivy.Query":
         """Sum of the words' scores; a chunk holds a word in the form of its own language."""
