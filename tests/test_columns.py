@@ -16,7 +16,8 @@ from retriever.retrieval.columns import Columns
 
 KEYS = ("a", "b", "c")
 SCALARS: list[Any] = [
-    0, 1, 2, -1, 2**53 + 1, 0.0, 1.0, 1.5, 2.0, float(2**53), -1.5, 1e300, True, False, "", "x", "1", "Straße",
+    0, 1, 2, -1, 2**53 + 1, 0.0, 1.0, 1.5, 2.0, float(2**53), -1.5, 1e300,
+    True, False, "", "x", "1", "Straße",
 ]  # fmt: skip
 LISTS: list[Any] = [[1, 2], [1.0, 2.5], [True], ["x", "y"], ["1"]]
 ROWS = 120
