@@ -38,7 +38,8 @@ from retriever.ingestion import IngestOptions, ingest
 from retriever.lexical import LexicalIndex
 from retriever.protocols import Vectors
 from retriever.settings import Settings
-from retriever.swapping.swaps import prune, swap
+from retriever.swapping.returning import prune
+from retriever.swapping.swaps import swap
 from retriever.testing import HashingEmbedder
 
 MODELS: Mapping[str, Mapping[str, object]] = {

@@ -106,10 +106,10 @@ class Bench:
     def run(self, scenario: Scenario, kill: Kill | None = None) -> Ending:
         return self.server.run(scenario.operation, self.root, scenario.model, kill=kill)
 
-    def ask(self, operation: str, scenario: Scenario) -> Any:
+    def ask(self, operation: str, scenario: Scenario, told: str) -> Any:
         """The answer of an operation that only reads."""
         ended = self.server.run(operation, self.root, scenario.model)
-        assert ended.how == "done", ended.how
+        assert ended.how == "done", f"{told}\n{ended.how}"
         return ended.result["result"]
 
 
@@ -203,8 +203,8 @@ def attempt(
         died += second.how == "killed"
     last = bench.run(scenario)
     assert last.how == "done", f"{told}\n{last.how}"
-    assert_equal(bench.ask("contents", scenario), bench.clean[scenario.name], told)
-    assert bench.ask("check", scenario) == [], told
+    assert_equal(bench.ask("contents", scenario, told), bench.clean[scenario.name], told)
+    assert bench.ask("check", scenario, told) == [], told
     paid_twice, in_flight = repeats(bench.root / "journal")
     assert paid_twice == 0, told
     assert in_flight <= MOST_IN_FLIGHT * died, told

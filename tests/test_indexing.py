@@ -28,7 +28,8 @@ from retriever.lexical import LexicalEntry, LexicalIndex
 from retriever.moving.moves import export, import_
 from retriever.repairing.repairs import repair
 from retriever.settings import Settings
-from retriever.swapping.swaps import prune, rollback, swap
+from retriever.swapping.returning import prune, rollback
+from retriever.swapping.swaps import swap
 
 Make = Callable[..., Settings]
 

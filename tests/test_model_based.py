@@ -35,7 +35,8 @@ from retriever.lexical import LexicalIndex
 from retriever.records import Passage
 from retriever.retrieval import Retriever
 from retriever.settings import Settings
-from retriever.swapping.swaps import rollback, swap
+from retriever.swapping.returning import rollback
+from retriever.swapping.swaps import swap
 
 pytestmark = pytest.mark.slow
 

@@ -13,7 +13,8 @@ from retriever.evaluation.questions import read_questions
 from retriever.ingestion import ingest
 from retriever.retrieval import Retriever
 from retriever.settings import Settings
-from retriever.swapping.swaps import plan_swap, prune, rollback, swap
+from retriever.swapping.returning import Difference, prune, rollback
+from retriever.swapping.swaps import plan_swap, swap
 from retriever.testing import HashingEmbedder
 
 MakeSettings = Callable[..., Settings]
@@ -109,6 +110,36 @@ def test_after_a_swap_the_old_settings_cannot_ingest(
     with pytest.raises(FingerprintMismatch):
         ingest(corpus, built)
     assert ingest(corpus, make_settings(**OTHER)).unchanged == 3
+
+
+def test_a_rollback_names_what_was_ingested_since_and_the_next_run_brings_it_back(
+    built: Settings, make_settings: MakeSettings, corpus: Path
+) -> None:
+    """Documents added or changed since the swap are missed, and those deleted since return."""
+    swap(make_settings(**OTHER))
+    assert rollback(built).difference == Difference(missed=(), returned=())
+    rollback(built)
+    (corpus / "new.md").write_text("A new valve.\n", encoding="utf-8")
+    (corpus / "pump.md").write_text("# Pump\n\nThe button is green now.\n", encoding="utf-8")
+    (corpus / "notes.txt").unlink()
+    ingest(corpus, make_settings(**OTHER))
+    report = rollback(built)
+    assert (report.live, report.previous) == ("docs.1", "docs.2")
+    assert report.difference == Difference(
+        missed=("corpus/new.md", "corpus/pump.md"), returned=("corpus/notes.txt",)
+    )
+    again = ingest(corpus, built)
+    assert (again.added, again.updated, again.deleted) == (1, 1, 1)
+
+
+def test_a_rollback_from_a_generation_that_cannot_tell_what_it_holds_is_done_all_the_same(
+    built: Settings, make_settings: MakeSettings
+) -> None:
+    swap(make_settings(**OTHER))
+    with assembly.open_writing_store(built) as store:
+        store.drop_generation("docs.2")
+    report = rollback(built)
+    assert (report.live, report.difference) == ("docs.1", None)
 
 
 def test_pruning_leaves_the_live_generation_and_no_way_back(

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from retriever.cli.commands import AsJson, Collection, Config, load
-from retriever.cli.terminal import show, show_json
+from retriever.cli.terminal import one_line, show, show_json
 
 if TYPE_CHECKING:
     from retriever.embedding.cache import VectorCache
+    from retriever.swapping.returning import RollbackReport
     from retriever.swapping.swaps import SwapPlan, SwapReport
 
 
@@ -46,18 +47,17 @@ def swap(
 
 def rollback(collection: Collection = None, config: Config = None, as_json: AsJson = False) -> None:
     """Switch back to the generation that was live before the last swap."""
-    from retriever.swapping.swaps import rollback as switch_back
+    from dataclasses import asdict
 
-    state = switch_back(load(config, collection))
-    if as_json:
-        show_json({"collection": state.name, "live": state.live, "previous": state.previous})
-    else:
-        show(f"{state.name}: {state.live} answers again; {state.previous} is kept.")
+    from retriever.swapping.returning import rollback as switch_back
+
+    report = switch_back(load(config, collection))
+    show_json(asdict(report)) if as_json else _show_rollback(report)
 
 
 def prune(collection: Collection = None, config: Config = None, as_json: AsJson = False) -> None:
     """Delete the generations that are no longer live. There is no way back after it."""
-    from retriever.swapping.swaps import prune as drop_others
+    from retriever.swapping.returning import prune as drop_others
 
     settings = load(config, collection)
     gone = drop_others(settings)
@@ -139,3 +139,17 @@ def _show_report(report: "SwapReport") -> None:
             f"Success@10 on {compared.questions:,} judged questions: "
             f"{compared.success_before:.3f} before, {compared.success_after:.3f} now."
         )
+
+
+def _show_rollback(report: "RollbackReport") -> None:
+    from retriever.cli.reports import show_list
+
+    show(f"{report.collection}: {report.live} answers again; {report.previous} is kept.")
+    if report.difference is None:
+        show("What was ingested since the swap cannot be told: retriever check says more.")
+        return
+    missed, returned = report.difference.missed, report.difference.returned
+    show_list("Ingested since, and not found now", [one_line(one) for one in missed])
+    show_list("Deleted since, and found again", [one_line(one) for one in returned])
+    if missed or returned:
+        show("", "The next ingest, with the config of this model, brings it up to date.")

@@ -23,7 +23,7 @@ from retriever.errors import (
     SettingsError,
 )
 from retriever.evaluation.questions import Question
-from retriever.indexing import save_in_step, sweep
+from retriever.indexing import save_in_step
 from retriever.ingestion.applying import embed_batch
 from retriever.ingestion.batching import Prepared, Totals, ahead_of_time, batches
 from retriever.ingestion.selecting import embeddable, has_left_out
@@ -126,7 +126,7 @@ def swap(
 
     Both generations are compared on sampled queries, and on `questions` where there are any.
     Readers are served by the old generation until the switch and by the new one from their
-    next query on. The old generation is kept: see `rollback` and `prune`.
+    next query on. The old generation is kept: see `returning`.
 
     Raises:
         CollectionLocked: another process is writing.
@@ -136,34 +136,6 @@ def swap(
     with open_sound_store(settings) as store:
         answerable = [one for one in questions if one.sources]
         return _Swap(store, settings).run(answerable, progress)
-
-
-def rollback(settings: Settings) -> CollectionState:
-    """Switch back to the generation that was live before the last swap.
-
-    Raises:
-        CollectionError: there is none.
-    """
-    with open_sound_store(settings) as store:
-        state = store.state(settings.collection)
-        if state.previous is None:
-            raise CollectionError(
-                f"Collection {state.name!r} has no earlier generation to go back to."
-            )
-        back = state.next(live=state.previous, previous=state.live)
-        return save_in_step(settings, store, back, store.physical(back.live))
-
-
-def prune(settings: Settings) -> list[str]:
-    """Delete every generation that is not live: their names. There is no way back after it."""
-    with open_sound_store(settings) as store:
-        state = store.state(settings.collection)
-        gone = [name for name in store.generations(state) if name != state.live]
-        store.save(replace(state, previous=None))
-        for name in gone:
-            store.drop_generation(name)
-        sweep(store, state)
-        return gone
 
 
 class _Swap:
