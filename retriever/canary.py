@@ -182,10 +182,12 @@ def checked_embedder(
 
     def check(loaded: Embedder) -> None:
         canary = data.canary
-        if canary is None:
-            return
         paid = loaded.fingerprint.backend in PAID_BACKENDS
         key, now_s = _log_key(data), time.time()
+        if canary is None:  # this model is about to make it
+            if paid:
+                checks.note(key, now_s=now_s)
+            return
         if paid and not checks.is_due(key, now_s=now_s):
             return
         check_canary(loaded, canary, collection=data.name)

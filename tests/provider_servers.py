@@ -5,11 +5,14 @@ import json
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from rate_limiters import Limiter
 
 from retriever.testing import HashingEmbedder
 
@@ -34,6 +37,8 @@ class Recorded:
     path: str
     body: dict[str, Any]
     authorization: str
+    headers: dict[str, str]
+    """By name in lower case."""
 
     @property
     def texts(self) -> list[str]:
@@ -54,6 +59,14 @@ class ProviderServer(ThreadingHTTPServer):
         self.knows_base64 = True
         self.most_texts = 10**9
         """More texts in one request are refused with a 400 that speaks of size."""
+        self.latency_s = 0.0
+        self.limiters: dict[str, Limiter] = {}
+        """Of `requests` and of `tokens`."""
+        self.tells_limits = True
+        self.refused = 0
+        """Requests that were over a limit."""
+        self.tokens_charged = 0
+        """By requests that were answered, wholly or in part."""
         self.lock = threading.Lock()
         self.embedder = HashingEmbedder(dimension=DIMENSION, window=10**6)
 
@@ -78,12 +91,18 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        recorded = Recorded(self.path, body, self.headers.get("Authorization", ""))
+        held = {name.lower(): value for name, value in self.headers.items()}
+        recorded = Recorded(self.path, body, self.headers.get("Authorization", ""), held)
         with self.server.lock:
             self.server.requests.append(recorded)
             fault = self.server.faults.pop(0) if self.server.faults else Fault()
+        allowed, told = self._limits(recorded)
+        if not allowed:
+            self._send(429, {"error": {"message": "Rate limit reached"}}, told)
+            return
+        time.sleep(self.server.latency_s)
         if fault.kind in ("reset", "slow", "cut", "garbage"):
-            self._misbehave(fault)
+            self._misbehave(fault, recorded)
         elif fault.status != 200:
             self._send(fault.status, fault.body or {"error": {"message": "no"}}, fault.headers)
         elif len(recorded.texts) > self.server.most_texts:
@@ -91,19 +110,42 @@ class Handler(BaseHTTPRequestHandler):
             self._send(400, {"error": {"message": message, "code": "x"}})
         elif body.get("encoding_format") == "base64" and not self.server.knows_base64:
             self._send(400, {"error": {"message": "encoding_format: base64 is not supported"}})
-        elif self.path.endswith("/embed"):
-            self._send(200, self._cohere(recorded, fault))
         else:
-            self._send(200, self._openai(recorded, fault))
+            self._charge(recorded)
+            answer = self._cohere if self.path.endswith("/embed") else self._openai
+            self._send(200, answer(recorded, fault), told)
 
-    def _misbehave(self, fault: Fault) -> None:
+    def _limits(self, recorded: Recorded) -> tuple[bool, dict[str, str]]:
+        """Whether a request is within the limits, and the headers that tell of them."""
+        allowed, told, now_s = True, {}, time.monotonic()
+        with self.server.lock:
+            for quantity, limiter in self.server.limiters.items():
+                amount = 1 if quantity == "requests" else self._tokens(recorded)
+                passed, gauge = limiter.take(amount, now_s)
+                allowed = allowed and passed
+                told[f"x-ratelimit-limit-{quantity}"] = f"{gauge.limit:.0f}"
+                told[f"x-ratelimit-remaining-{quantity}"] = f"{int(gauge.remaining)}"
+                told[f"x-ratelimit-reset-{quantity}"] = f"{gauge.reset_s:.3f}s"
+            self.server.refused += not allowed
+        return allowed, told if self.server.tells_limits else {}
+
+    def _tokens(self, recorded: Recorded) -> int:
+        return sum(self.server.embedder.count_tokens(recorded.texts))
+
+    def _charge(self, recorded: Recorded) -> None:
+        with self.server.lock:
+            self.server.tokens_charged += self._tokens(recorded)
+
+    def _misbehave(self, fault: Fault, recorded: Recorded) -> None:
         if fault.kind == "reset":
             linger = struct.pack("ii", 1, 0)
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             self.connection.close()
         elif fault.kind == "slow":
-            threading.Event().wait(1.0)
+            self._charge(recorded)
+            time.sleep(1.0)
         else:
+            self._charge(recorded)
             content = b'{"data": [{"index": 0, "embed'
             self.send_response(200)
             self.send_header("Content-Type", "application/json")

@@ -30,6 +30,7 @@ FLOORS: dict[str, set[str]] = {
         "retrieval",
         "swapping",
         "training",
+        "trying",
     },
     "guards": {"canary"},
     "wiring": {"assembly", "settings"},
@@ -77,10 +78,12 @@ HEAVY = {
     "openvino",
     "pypdfium2",
     "sentence_transformers",
+    "sklearn",
     "tokenizers",
     "torch",
     "trafilatura",
     "transformers",
+    "umap",
     "xberg",
 }
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "core", "base", "misc"} | {

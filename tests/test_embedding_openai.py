@@ -1,5 +1,6 @@
 """OpenAI's protocol through the official client, against a real server on this machine."""
 
+import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 from provider_servers import DIMENSION, Fault, ProviderServer, provider_server
 from pydantic import SecretStr
+from rate_limiters import Bucket
 
 from retriever.embedding import retrying
+from retriever.embedding.cache import CachingEmbedder, VectorCache
 from retriever.embedding.opening import open_embedder
 from retriever.embedding.options import EmbedderOptions
 from retriever.embedding.remote import RemoteEmbedder
@@ -38,6 +41,8 @@ def server(running: ProviderServer) -> ProviderServer:
     running.faults.clear()
     running.requests.clear()
     running.shuffled, running.knows_base64, running.most_texts = False, True, 10**9
+    running.limiters.clear()
+    running.latency_s, running.tells_limits, running.refused = 0.0, True, 0
     return running
 
 
@@ -154,8 +159,6 @@ def test_a_429_for_want_of_money_is_final(server: ProviderServer) -> None:
 def test_the_pause_that_the_server_asks_for_is_kept(
     server: ProviderServer, header: dict[str, str]
 ) -> None:
-    import time
-
     server.faults = [Fault(status=429, headers=header)]
     begun = time.perf_counter()
     opened(server).embed_chunks(["cat"])
@@ -245,6 +248,121 @@ def test_the_password_in_an_address_shows_in_no_error() -> None:
     with pytest.raises(EmbeddingUnavailable) as caught:
         embedder.embed_query("cat")
     assert "hunter2" not in str(caught.value)
+
+
+def test_azure_is_reached_by_its_address_and_headers(server: ProviderServer) -> None:
+    """The query of the address stays, the header is sent, and no made-up key beside it."""
+    embedder = opened(
+        server,
+        base_url=f"{server.url}/openai/deployments/small?api-version=2024-10-21",
+        api_key=None,
+        headers={"api-key": SecretStr("azure-0123")},
+    )
+    embedder.embed_chunks(["cat"])
+    request = server.requests[0]
+    assert request.path == "/v1/openai/deployments/small/embeddings?api-version=2024-10-21"
+    assert request.headers["api-key"] == "azure-0123"
+    assert request.authorization == ""
+
+
+def test_a_header_of_ones_own_wins_over_the_key(server: ProviderServer) -> None:
+    opened(server, headers={"authorization": SecretStr("Basic abc")}).embed_chunks(["cat"])
+    assert server.requests[0].authorization == "Basic abc"
+
+
+def test_the_value_of_a_header_shows_in_no_error(server: ProviderServer) -> None:
+    server.faults = [Fault(status=401, body={"error": {"message": "bad api-key azure-0123"}})]
+    embedder = opened(server, headers={"api-key": SecretStr("azure-0123")})
+    with pytest.raises(EmbeddingRejected) as caught:
+        embedder.embed_chunks(["cat"])
+    assert "azure-0123" not in "".join(traceback.format_exception(caught.value))
+    assert "azure-0123" not in repr(embedder)
+
+
+@pytest.mark.parametrize(
+    "headers", [{"api key": "x"}, {"api-key": "x\r\nevil: 1"}, {"api-key": "schl\u00fcssel"}]
+)
+def test_headers_that_http_cannot_carry_are_refused_at_opening(headers: dict[str, str]) -> None:
+    secret = {name: SecretStr(value) for name, value in headers.items()}
+    with pytest.raises(SettingsError, match=r"embedding\.headers") as caught:
+        open_embedder(
+            EmbedderOptions(
+                model="m",
+                backend="openai",
+                base_url="http://127.0.0.1:9/v1",
+                dimension=8,
+                window_tokens=9,
+                headers=secret,
+            )
+        )
+    assert headers[next(iter(headers))] not in str(caught.value)
+
+
+def test_a_limit_that_the_server_tells_of_is_never_exceeded(server: ProviderServer) -> None:
+    """Five calls are let through at once and one every 50 ms from then on."""
+    server.limiters["requests"] = Bucket(limit=5, size=5, per_s=20)
+    server.latency_s = 0.01
+    texts = [f"text number {i}" for i in range(64 * 12)]
+    opened(server, concurrency=12).embed_chunks(texts)
+    assert len(server.requests) == 12
+    assert server.refused == 0
+
+
+def test_a_limit_that_is_set_is_kept_with_a_server_that_says_nothing(
+    server: ProviderServer,
+) -> None:
+    """The server lets half a second's worth of calls through at once."""
+    server.limiters["requests"] = Bucket(limit=1, size=10, per_s=20)
+    server.tells_limits = False
+    texts = [f"text number {i}" for i in range(64 * 20)]
+    opened(server, requests_per_minute=1200, concurrency=20).embed_chunks(texts)
+    assert len(server.requests) == 20
+    assert server.refused == 0
+
+
+def test_calls_are_made_small_enough_for_the_tokens_of_a_minute(server: ProviderServer) -> None:
+    texts = [f"{i} " + "x" * 50 for i in range(200)]
+    embedder = opened(server, tokens_per_minute=60_000, requests_per_minute=60_000)
+    embedder.embed_chunks(texts)
+    assert max(sum(embedder.count_tokens(one.texts)) for one in server.requests) <= 3000
+
+
+def test_a_call_beyond_the_tokens_of_a_minute_is_split(server: ProviderServer) -> None:
+    """OpenAI answers it with 429, though it would never pass."""
+    body = {"error": {"message": "Request too large for m on tokens per min (TPM): Limit 9"}}
+    server.faults = [Fault(status=429, body=body)]
+    assert opened(server).embed_chunks(["cat", "dog"]).shape == (2, DIMENSION)
+    assert [len(request.texts) for request in server.requests] == [2, 1, 1]
+
+
+def test_what_others_brought_is_kept_when_a_call_fails(
+    server: ProviderServer, tmp_path: Path
+) -> None:
+    """The next run asks for what is missing, and for nothing else."""
+    texts = [f"text number {i}" for i in range(400)]
+    server.faults = [Fault(), Fault(), Fault(status=403)]
+    server.latency_s = 0.02
+    cache = VectorCache(tmp_path)
+    with pytest.raises(EmbeddingRejected):
+        CachingEmbedder(opened(server, concurrency=4), cache).embed_chunks(texts)
+    refused = server.requests[2].texts
+    paid = [text for one in server.requests if one.texts != refused for text in one.texts]
+    server.requests.clear()
+    CachingEmbedder(opened(server), cache).embed_chunks(texts)
+    cache.close()
+    again = [text for one in server.requests for text in one.texts]
+    assert sorted(paid + again) == sorted(texts)
+
+
+def test_texts_keep_their_cached_vectors_under_a_prefix(
+    server: ProviderServer, tmp_path: Path
+) -> None:
+    cache = VectorCache(tmp_path)
+    caching = CachingEmbedder(opened(server, chunk_prefix="passage: "), cache)
+    first = caching.embed_chunks(["cat", "dog"])
+    np.testing.assert_array_equal(caching.embed_chunks(["dog", "cat"]), first[::-1])
+    cache.close()
+    assert len(server.requests) == 1
 
 
 def test_shorter_vectors_are_asked_for_by_name(server: ProviderServer) -> None:

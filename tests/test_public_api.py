@@ -24,9 +24,9 @@ PUBLIC = [
     "build_context",
     "ingest",
 ]
-CAUGHT_INSIDE = {"BrokenExchange", "Refusal"}
+CAUGHT_INSIDE = {"BrokenExchange", "Refusal", "Stopped"}
 """What never leaves its room: the pipe between the loader and its worker broke; a line of an
-export is not believed."""
+export is not believed; calls were stopped while one waited for its turn."""
 MODULES = [
     importlib.import_module(found.name)
     for found in pkgutil.walk_packages(retriever.__path__, "retriever.")

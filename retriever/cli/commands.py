@@ -115,6 +115,9 @@ def search(  # noqa: PLR0913  # a command's options are its parameters
         int | None,
         typer.Option(metavar="N", min=0, help="Add N chunks before and after; retrieval.expand."),
     ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say why each passage stands where it stands.")
+    ] = False,
     context: Annotated[
         bool, typer.Option("--context", help="Print the block that a prompt would quote.")
     ] = False,
@@ -141,13 +144,16 @@ def search(  # noqa: PLR0913  # a command's options are its parameters
 
     condition = _parse_where(where)
     layout = _layout(budget, style, order, wanted=context)
+    if explain and context:
+        raise typer.BadParameter("it does not go with --context.", param_hint="--explain")
     names = collection or []
     settings = load(config, names[0] if names else None, retrieval={"mode": mode, "expand": expand})
     with (
         patience("Loading the model ...", after_s=MODEL_NOTE_AFTER_S),
         Retriever.open(settings, collections=names if len(names) > 1 else None) as retriever,
     ):
-        passages = retriever.retrieve(query, top_k=top_k, where=condition, min_score=min_score)
+        ask = retriever.explain if explain else retriever.retrieve
+        passages = ask(query, top_k=top_k, where=condition, min_score=min_score)
     if context:
         built = build_context(passages, **layout)
         show_json(context_json(built)) if as_json else show_context(built)
@@ -183,10 +189,20 @@ def collections(config: Config = None, as_json: AsJson = False) -> None:
         show_collections(rows, assembly.storage_options(settings).place)
 
 
-def models(as_json: AsJson = False) -> None:
-    """List the models of the catalogue."""
+def models(
+    check: Annotated[
+        str | None,
+        typer.Option("--check", metavar="NAME", help="Load a model, try it and time it."),
+    ] = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the models of the catalogue, or try one."""
     from retriever.cli.listings import model_rows, show_models
 
+    if check is not None:
+        _try_model(check, config, as_json=as_json)
+        return
     rows = model_rows()
     if as_json:
         show_json(rows)
@@ -203,6 +219,20 @@ def config(config: Config = None, collection: Collection = None, as_json: AsJson
         show_json(rows)
     else:
         show_settings(rows)
+
+
+def _try_model(name: str, config: list[str] | None, *, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from retriever.cli.trials import show_trial
+    from retriever.embedding.catalogue import find_row
+    from retriever.trying import try_model
+
+    row = find_row(name)
+    settings = load(config, None, embedding={"model": row.name if row else name})
+    with patience("Loading the model ...", after_s=MODEL_NOTE_AFTER_S):
+        found = try_model(settings)
+    show_json(asdict(found)) if as_json else show_trial(found)
 
 
 def _show_estimate(folders: list[str], settings: Any, options: Any, *, as_json: bool) -> None:

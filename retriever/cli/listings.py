@@ -11,8 +11,9 @@ from pydantic import SecretStr
 from retriever import assembly
 from retriever.cli.terminal import console, one_line, printable, show, show_styled
 from retriever.embedding.cache import VectorCache
-from retriever.embedding.catalogue import ROWS, ModelRow
+from retriever.embedding.catalogue import NO_LIMIT_TOKENS, ROWS, ModelRow
 from retriever.embedding.options import EmbedderOptions
+from retriever.embedding.speeds import SpeedLog
 from retriever.errors import CollectionNotFound, RetrieverError
 from retriever.settings import Settings
 
@@ -65,7 +66,8 @@ def show_collections(rows: Sequence[Row], place: str) -> None:
 
 
 def model_rows() -> list[Row]:
-    """Every model of the catalogue."""
+    """Every model of the catalogue, and how fast it was on this machine."""
+    speeds = SpeedLog(assembly.user_cache_folder()).read()
     return [
         {
             "model": row.name,
@@ -79,6 +81,8 @@ def model_rows() -> list[Row]:
             "mteb_average": row.mteb_average,
             "mteb_source": row.mteb_source,
             "on_this_machine": _is_here(row),
+            "tokens_per_s": speeds[row.name].tokens_per_s if row.name in speeds else None,
+            "measured_on": speeds[row.name].measured_on if row.name in speeds else "",
         }
         for row in ROWS
     ]
@@ -86,18 +90,22 @@ def model_rows() -> list[Row]:
 
 def show_models(rows: Sequence[Row]) -> None:
     """Print the catalogue for people."""
-    columns = {"model": 0, "dim.": 0, "window": 0, "$/M tokens": 0, "MTEB": 0, "here": 0}
-    columns |= {"languages": 112, "licence": 128, "config": 156}
+    columns = {"model": 0, "dim.": 0, "window": 0, "$/M": 0, "MTEB": 0, "here": 0}
+    columns |= {"tokens/s": 107, "languages": 118, "licence": 131, "config": 159}
+    sources = list(dict.fromkeys(source for row in rows if (source := row["mteb_source"])))
     _show_table(
         columns,
         (
             (
                 row["model"],
                 row["dimension"],
-                row["window_tokens"],
+                "any" if row["window_tokens"] == NO_LIMIT_TOKENS else row["window_tokens"],
                 f"{price:.2f}" if (price := row["price_usd_per_million_tokens"]) else "-",
-                row["mteb_average"] or "-",
+                f"{mean} [{sources.index(row['mteb_source']) + 1}]"
+                if (mean := row["mteb_average"])
+                else "-",
                 _WHERE[row["on_this_machine"]],
+                f"{speed:,.0f}" if (speed := row["tokens_per_s"]) else "-",
                 row["languages"],
                 row["licence"],
                 row["config"],
@@ -106,8 +114,11 @@ def show_models(rows: Sequence[Row]) -> None:
         ),
     )
     show(
-        "Any other sentence-transformers model works by name. "
-        "MTEB: mean over its English tasks as published; --json names each source.",
+        "",
+        "Any other sentence-transformers model works by name. $/M: list price of a million tokens.",
+        "MTEB: mean over its English tasks, as published by",
+        *(f"  [{number}] {source}" for number, source in enumerate(sources, start=1)),
+        "tokens/s: measured on this machine, by the last ingest or by --check NAME.",
     )
 
 

@@ -10,6 +10,9 @@ from typing import Literal
 
 Backend = Literal["sentence-transformers", "openai", "cohere"]
 
+NO_LIMIT_TOKENS = 1_000_000
+"""Window of a model that reads a text of any length."""
+
 _BGE_CARD = "BGE v1.5 model cards, 56 tasks, September 2023"
 _FLAG_TABLE = "FlagEmbedding README, 56 tasks, August 2023"
 _OPENAI_POST = "OpenAI, New embedding models, 56 tasks, January 2024"
@@ -159,7 +162,7 @@ ROWS = (
         name="minishlab/potion-retrieval-32M",
         backend="sentence-transformers",
         dimension=512,
-        window_tokens=1_000_000,  # static: it reads a text of any length
+        window_tokens=NO_LIMIT_TOKENS,
         config="potion-retrieval",
         licence="MIT",
     ),

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from retriever.embedding.catalogue import find_row
-from retriever.embedding.openai import LONGEST_QUOTE, PACE_SETTINGS, TRANSIENT_STATUS
+from retriever.embedding.masking import Mask
+from retriever.embedding.openai import PACE_SETTINGS, TRANSIENT_STATUS
 from retriever.embedding.options import EmbedderOptions
 from retriever.embedding.provider import Answer, Limits, OverLimit, Side
 from retriever.embedding.provider_tokens import open_counter
@@ -84,6 +85,7 @@ class CohereProvider:
         self._options = options
         self._model = model
         self._key = options.api_key
+        self._mask = Mask(options.api_key)
         self._client: Any = None
         self._http: Any = None
         self._lock = threading.Lock()
@@ -110,7 +112,7 @@ class CohereProvider:
             )
             return _read(response, len(texts))
         except ApiError as error:
-            raise self._refusal(error) from self._without_key(error)
+            raise self._refusal(error) from self._mask.cause(error)
         except httpx.HTTPError as error:
             raise EmbeddingUnavailable(
                 f"The connection to Cohere failed ({type(error).__name__}). Check the network "
@@ -118,8 +120,8 @@ class CohereProvider:
             ) from error
         except (ValueError, TypeError, AttributeError) as error:
             raise EmbeddingUnavailable(
-                f"Cohere's answer could not be read ({self._masked(str(error))}). Try again."
-            ) from self._without_key(error)
+                f"Cohere's answer could not be read ({self._mask.quoted(str(error))}). Try again."
+            ) from self._mask.cause(error)
 
     def close(self) -> None:
         """Close the client's connections."""
@@ -148,7 +150,7 @@ class CohereProvider:
 
     def _refusal(self, error: Any) -> EmbeddingError:
         status = error.status_code or 0
-        answer = f"Cohere answered {status} for {self._model}: {self._masked(str(error.body))}"
+        answer = f"Cohere answered {status} for {self._model}: {self._mask.quoted(str(error.body))}"
         headers = {key.lower(): value for key, value in (error.headers or {}).items()}
         if status == 429:
             return OverLimit(
@@ -163,12 +165,6 @@ class CohereProvider:
             )
         advice = "Check the key: CO_API_KEY or embedding.api_key" if status == 401 else "Check it"
         return EmbeddingRejected(f"{answer}. {advice}.")
-
-    def _masked(self, text: str) -> str:
-        return text.replace(self._key.get_secret_value(), "**********")[:LONGEST_QUOTE]
-
-    def _without_key(self, error: Exception) -> Exception | None:
-        return None if self._key.get_secret_value() in f"{error!r} {error}" else error
 
 
 def _read(response: Any, count: int) -> Answer:

@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import threading
+import urllib.parse
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retriever.embedding.catalogue import ModelRow, find_row
+from retriever.embedding.masking import Mask, read_headers
 from retriever.embedding.options import EmbedderOptions
 from retriever.embedding.provider import Answer, Limits, OverLimit, Side, TooLargeError
 from retriever.embedding.provider_tokens import open_counter
@@ -51,8 +53,6 @@ _ADVICE = {
     403: "The key may not use this model: check its permissions.",
     404: "Check embedding.model and embedding.base_url.",
 }
-LONGEST_QUOTE = 300
-"""Characters of a server's message that are passed on."""
 
 
 def open_openai(options: EmbedderOptions) -> RemoteEmbedder:
@@ -146,6 +146,12 @@ class OpenAIProvider:
                 "For a server of your own, set embedding.base_url."
             )
         self._options = options
+        self._headers = read_headers(options.headers)
+        # Then other headers say who asks, as Azure's api-key does.
+        self._is_keyless = options.api_key is None and bool(
+            self._headers and "Authorization" not in self._headers
+        )
+        self._mask = Mask(options.api_key, *options.headers.values())
         self._model = row.name if row and row.backend == "openai" else options.model
         shortened = row is not None and row.matryoshka and dimension != row.dimension
         self._dimensions = dimension if shortened else None
@@ -164,6 +170,8 @@ class OpenAIProvider:
         extra: dict[str, Any] = {
             "extra_body": dict(options.query_fields if side == "query" else options.chunk_fields)
         }
+        if self._is_keyless:
+            extra["extra_headers"] = {"Authorization": openai.Omit()}
         if self._dimensions is not None:
             extra["dimensions"] = self._dimensions
         try:
@@ -176,7 +184,7 @@ class OpenAIProvider:
             if self._encoding == "base64" and _about_encoding(error):
                 self._encoding = "float"
                 return self.call(texts, side)
-            raise self._explained(error, openai) from self._without_key(error)
+            raise self._explained(error, openai) from self._mask.cause(error)
 
     def close(self) -> None:
         """Close the client's connections."""
@@ -190,14 +198,20 @@ class OpenAIProvider:
 
         with self._lock:
             if self._client is None:
-                key = self._options.api_key
-                self._client = openai.OpenAI(
-                    api_key=key.get_secret_value() if key else "none",
-                    base_url=self._options.base_url,
-                    timeout=self._options.timeout_s,
-                    max_retries=0,
-                )
+                self._client = self._open(openai)
         return self._client, openai
+
+    def _open(self, openai: Any) -> Any:
+        key = self._options.api_key
+        url, _, query = (self._options.base_url or "").partition("?")
+        return openai.OpenAI(
+            api_key=key.get_secret_value() if key else "none",
+            base_url=url or None,
+            default_query=dict(urllib.parse.parse_qsl(query)),
+            default_headers=self._headers,
+            timeout=self._options.timeout_s,
+            max_retries=0,
+        )
 
     def _explained(self, error: Exception, openai: Any) -> EmbeddingError:
         """Our error for one of the client's."""
@@ -217,12 +231,12 @@ class OpenAIProvider:
             )
         # A body that was cut short, or is no answer at all: the next one may be whole.
         return EmbeddingUnavailable(
-            f"The answer of {self._server} could not be read ({self._masked(str(error))}). "
+            f"The answer of {self._server} could not be read ({self._mask.quoted(str(error))}). "
             "Try again, or check that embedding.base_url speaks OpenAI's protocol."
         )
 
     def _refusal(self, error: Any) -> EmbeddingError:
-        status, said = error.status_code, self._masked(str(error.message))
+        status, said = error.status_code, self._mask.quoted(str(error.message))
         answer = f"{self._server} answered {status} for {self._options.model}: {said}"
         no_money = _NO_MONEY in (error.code, error.type)
         too_large = status == 413 or (status == 400 and _ABOUT_SIZE.search(said))
@@ -246,24 +260,11 @@ class OpenAIProvider:
 
     @property
     def _server(self) -> str:
-        return _without_credentials(self._options.base_url) if self._options.base_url else "OpenAI"
-
-    def _masked(self, text: str) -> str:
-        """The first words of what the server said, without the key should it be in there."""
-        key = self._options.api_key
-        if key and key.get_secret_value():
-            text = text.replace(key.get_secret_value(), "**********")
-        return text[:LONGEST_QUOTE]
-
-    def _without_key(self, error: Exception) -> Exception | None:
-        """The client's error as the cause, unless its text would show the key."""
-        key = self._options.api_key
-        shown = f"{error!r} {error}"
-        return None if key and key.get_secret_value() in shown else error
+        return _without_credentials(self._options.base_url or "") or "OpenAI"
 
 
 def _without_credentials(url: str) -> str:
-    return re.sub(r"//[^/@]*@", "//", url)
+    return re.sub(r"//[^/@]*@", "//", url.partition("?")[0])
 
 
 def _about_encoding(error: Exception) -> bool:

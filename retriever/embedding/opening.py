@@ -41,10 +41,11 @@ def open_embedder(options: EmbedderOptions) -> Embedder:
             "or package.module:Class of your own."
         )
     backend = _backend(options)
-    if backend != "openai" and (options.query_fields or options.chunk_fields):
+    if backend != "openai" and (options.query_fields or options.chunk_fields or options.headers):
         raise SettingsError(
-            "embedding.query_fields and embedding.chunk_fields are for servers that speak "
-            f"OpenAI's protocol, but {options.model} does not run on one. Leave them out."
+            "embedding.query_fields, embedding.chunk_fields and embedding.headers are for servers "
+            f"that speak OpenAI's protocol, but {options.model} does not run on one. Leave them "
+            "out."
         )
     if backend == "openai":
         from retriever.embedding.openai import open_openai

@@ -36,6 +36,7 @@ class EmbedderOptions:
     batch_tokens: int = 16_384
     api_key: SecretStr | None = None
     base_url: str | None = None
+    headers: Mapping[str, SecretStr] = field(default_factory=dict)
     query_fields: Mapping[str, str | bool | int] = field(default_factory=dict)
     chunk_fields: Mapping[str, str | bool | int] = field(default_factory=dict)
     timeout_s: float = 60.0

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from retriever.embedding.catalogue import find_row
+from retriever.embedding.catalogue import NO_LIMIT_TOKENS, find_row
 from retriever.embedding.options import EmbedderOptions
 from retriever.embedding.revision import weights_revision
 from retriever.embedding.static import Reading, StaticEmbedder
@@ -28,7 +28,6 @@ from retriever.errors import SettingsError
 from retriever.protocols import Vectors
 from retriever.records import EmbeddingFingerprint
 
-NO_LIMIT_TOKENS = 1_000_000
 LONGEST_HEADER_BYTES = 1_000_000
 KINDS = ("StaticEmbedding", "Normalize")
 _MATRICES = ("embeddings", "embedding.weight")

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from retriever.embedding.catalogue import NO_LIMIT_TOKENS
 from retriever.embedding.options import EmbedderOptions
 from retriever.embedding.revision import HashMemo
 from retriever.embedding.static import Reading, StaticEmbedder
@@ -26,7 +27,6 @@ from retriever.errors import SettingsError
 from retriever.protocols import Vectors
 from retriever.records import EmbeddingFingerprint
 
-NO_LIMIT_TOKENS = 1_000_000
 SMOOTHING = 1e-3
 """The paper's a: it reports the same results from 0.0001 to 0.001."""
 READING = "words-1"

@@ -11,12 +11,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
+from retriever import assembly
 from retriever.canary import checked_embedder, make_canary
 from retriever.chunking import Chunker
 from retriever.collection.physical import PhysicalCollection
 from retriever.collection.state import CollectionState, Run
 from retriever.collection.store import Store
 from retriever.embedding.cache import VectorCache
+from retriever.embedding.catalogue import find_row
+from retriever.embedding.speeds import SpeedLog
 from retriever.errors import LoadingError
 from retriever.indexing import Upkeep
 from retriever.ingestion.batching import Batch, Prepared, Totals, ahead_of_time, batches
@@ -150,7 +153,10 @@ class PlanApplication:
         tokens = self._outcome.totals.tokens
         if tokens < ENOUGH_TOKENS or self._embedding_s == 0.0:
             return before
-        return round(tokens / self._embedding_s, 1)
+        rate, model = tokens / self._embedding_s, self._line.embedder.fingerprint.model
+        if find_row(model) is not None:
+            SpeedLog(assembly.user_cache_folder()).note(model, rate)
+        return round(rate, 1)
 
     def _delete(self, sources: Sequence[str]) -> None:
         """Chunks first: a record without chunks is seen and mended, the reverse is not."""
