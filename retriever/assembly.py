@@ -14,7 +14,7 @@ from retriever.chunking import Chunker, ChunkingOptions
 from retriever.collection.client import StorageOptions
 from retriever.collection.state import LAYOUT
 from retriever.collection.store import Store, open_for_writing
-from retriever.embedding.cache import VectorCache
+from retriever.embedding.cache import FILE_NAME, VectorCache
 from retriever.embedding.catalogue import find_row
 from retriever.embedding.opening import open_embedder
 from retriever.embedding.options import EmbedderOptions
@@ -52,15 +52,25 @@ def open_store(settings: Settings) -> Store:
     Raises:
         CollectionNotFound: the state folder does not exist: nothing was ever ingested there.
     """
+    return Store(_existing(settings))
+
+
+def open_writing_store(
+    settings: Settings, *, existing: bool = False
+) -> AbstractContextManager[Store]:
+    """The only store to write to, for as long as the context lasts; made where there is none.
+
+    Raises:
+        CollectionNotFound: only an `existing` one will do, and there is none.
+    """
+    return open_for_writing(_existing(settings) if existing else storage_options(settings))
+
+
+def _existing(settings: Settings) -> StorageOptions:
     options = storage_options(settings)
     if options.mode == "embedded" and not options.path.is_dir():
         raise CollectionNotFound(settings.collection, place=options.place, existing=())
-    return Store(options)
-
-
-def open_writing_store(settings: Settings) -> AbstractContextManager[Store]:
-    """The only store to write to, for as long as the context lasts."""
-    return open_for_writing(storage_options(settings))
+    return options
 
 
 def open_loader(settings: Settings) -> DocumentLoader:
@@ -157,6 +167,11 @@ def open_cache(settings: Settings) -> VectorCache | None:
     if in_memory or not settings.embedding.cache:
         return None
     return VectorCache(cache_folder(settings))
+
+
+def find_cache(settings: Settings) -> VectorCache | None:
+    """The vector cache, or None where there is none yet: looking leaves nothing behind."""
+    return open_cache(settings) if (cache_folder(settings) / FILE_NAME).is_file() else None
 
 
 def cache_folder(settings: Settings) -> Path:

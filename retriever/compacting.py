@@ -53,7 +53,7 @@ def compact(settings: Settings | None = None) -> CompactReport:
     started_s = time.monotonic()
     settings = settings or Settings.load()
     options = assembly.storage_options(settings)
-    with open_sound_store(settings) as store:
+    with open_sound_store(settings, existing=True) as store:
         state = store.state(settings.collection)
         before = _size_bytes(options)
         held = _refuse_damaged(store, state.live)

@@ -149,3 +149,38 @@ def test_what_cannot_be_exported_or_imported_is_an_error_in_a_line(
     assert "docs.jsonl, line 1: it is no JSON" in ended.err
     assert retriever("export", str(file), "--overwrite").code == 0
     assert retriever("import", str(file)).code == 1
+
+
+@pytest.mark.parametrize("command", ["check", "repair", "compact", "rollback", "prune", "swap"])
+def test_where_nothing_was_ingested_there_is_nothing_to_look_after(
+    retriever: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str
+) -> None:
+    """An error in a line that says how to begin, and nothing is left behind."""
+    place = tmp_path / "elsewhere"
+    monkeypatch.setenv("RETRIEVER_STORAGE__PATH", str(place))
+    ended = retriever(command)
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith(f"error: There is no collection 'docs' in {place}.")
+    assert "retriever ingest FOLDER" in ended.err
+    assert not place.exists()
+
+
+def test_a_swap_a_rollback_and_a_prune_tell_what_answers_now(
+    retriever: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("RETRIEVER_EMBEDDING__MODEL", "other")
+    told = retriever("swap")
+    assert told.out.startswith("docs: docs.2 answers now, docs.1 is kept")
+    assert "The top 10 of both models agree to " in told.out
+    corpus = tmp_path / "more"
+    corpus.mkdir()
+    (corpus / "later.md").write_text("Written after the swap.\n", encoding="utf-8")
+    assert retriever("ingest", str(corpus)).code == 0
+    told = retriever("rollback")
+    assert told.out.startswith("docs: docs.1 answers again; docs.2 is kept.")
+    assert "Ingested since, and not found now:\n  more/later.md\n" in told.out
+    assert "Found now" not in told.out
+    report = json.loads(retriever("rollback", "--json").out)
+    assert report["difference"] == {"missed": [], "returned": ["more/later.md"]}
+    assert retriever("prune").out == "docs: deleted docs.1.\n"
+    assert "no earlier generation" in retriever("rollback").err

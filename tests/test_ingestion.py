@@ -421,6 +421,13 @@ def test_an_estimate_changes_nothing_and_asks_for_no_lock(settings: Settings, co
     assert (manifest(settings), chunks(settings)) == before
 
 
+def test_an_estimate_before_the_first_run_leaves_nothing_behind(
+    settings: Settings, corpus: Path
+) -> None:
+    estimate(corpus, settings)
+    assert not settings.storage.path.exists()
+
+
 def test_an_estimate_counts_what_the_cache_spares(
     make_settings: MakeSettings, corpus: Path
 ) -> None:

@@ -146,10 +146,10 @@ def _show_rollback(report: "RollbackReport") -> None:
 
     show(f"{report.collection}: {report.live} answers again; {report.previous} is kept.")
     if report.difference is None:
-        show("What was ingested since the swap cannot be told: retriever check says more.")
+        show("What was ingested since cannot be told: retriever check says more.")
         return
     missed, returned = report.difference.missed, report.difference.returned
     show_list("Ingested since, and not found now", [one_line(one) for one in missed])
-    show_list("Deleted since, and found again", [one_line(one) for one in returned])
+    show_list("Found now, and not before", [one_line(one) for one in returned])
     if missed or returned:
         show("", "The next ingest, with the config of this model, brings it up to date.")

@@ -2,12 +2,13 @@
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from retriever import assembly
 from retriever.collection.store import Store
+from retriever.embedding.cache import VectorCache
 from retriever.embedding.catalogue import find_row
 from retriever.errors import CollectionNotFound, DeletionRefused
 from retriever.indexing import kept_in_step
@@ -82,7 +83,7 @@ def ingest(
     started = time.monotonic()
     settings = settings or Settings.load()
     options = options or IngestOptions()
-    with _line(settings, options) as line:
+    with _line(settings, options, assembly.open_cache) as line:
         found = find_unchanged(
             _each(folders),
             settings,
@@ -107,7 +108,10 @@ def estimate(
     """
     settings = settings or Settings.load()
     options = options or IngestOptions()
-    with _store_if_any(settings) as store, _line(settings, options) as line:
+    with (
+        _store_if_any(settings) as store,
+        _line(settings, options, assembly.find_cache) as line,
+    ):
         found = _survey(folders, store, line, settings, options)
         return _estimate(found, line, settings)
 
@@ -135,11 +139,15 @@ def _store_if_any(settings: Settings) -> Iterator[Store | None]:
 
 
 @contextlib.contextmanager
-def _line(settings: Settings, options: IngestOptions) -> Iterator[Line]:
+def _line(
+    settings: Settings,
+    options: IngestOptions,
+    open_cache: Callable[[Settings], VectorCache | None],
+) -> Iterator[Line]:
     embedder = assembly.open_configured_embedder(settings)
     chunker = assembly.open_chunker(settings, embedder)
     with contextlib.ExitStack() as stack:
-        cache = assembly.open_cache(settings)
+        cache = open_cache(settings)
         if cache is not None:
             stack.callback(cache.close)
         yield Line(

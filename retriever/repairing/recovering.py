@@ -12,14 +12,15 @@ from retriever.settings import Settings
 
 
 @contextlib.contextmanager
-def open_sound_store(settings: Settings) -> Iterator[Store]:
+def open_sound_store(settings: Settings, *, existing: bool = False) -> Iterator[Store]:
     """The only store to write to, once what a killed writer left behind is mended or gone.
 
     Raises:
         CollectionLocked: another process is writing.
+        CollectionNotFound: only an `existing` store will do, and there is none.
         EmbeddingError: lost vectors are not in the cache and cannot be made again.
     """
-    with assembly.open_writing_store(settings) as store:
+    with assembly.open_writing_store(settings, existing=existing) as store:
         for name in store.torn():
             _recover(store, name, settings)
         state = store.find(settings.collection)

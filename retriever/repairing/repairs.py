@@ -45,7 +45,7 @@ def repair(settings: Settings | None = None, *, corpus: bool = True) -> RepairRe
     """
     started_s = time.monotonic()
     settings = settings or Settings.load()
-    with assembly.open_writing_store(settings) as store:
+    with assembly.open_writing_store(settings, existing=True) as store:
         state = store.state(settings.collection)
         before = inspect(store, state, settings, corpus=corpus)
         mending = Mending(store, state, settings)

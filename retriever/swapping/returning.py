@@ -14,9 +14,9 @@ class Difference:
     """What a generation holds otherwise than the one that answered before it."""
 
     missed: tuple[str, ...]
-    """Sources that were added or changed since: no longer found, or found as they were."""
+    """Sources that only the other holds, or holds in another version: not found now."""
     returned: tuple[str, ...]
-    """Sources that were deleted since, and are found again."""
+    """Sources that the other does not hold: found now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +33,13 @@ class RollbackReport:
 def rollback(settings: Settings) -> RollbackReport:
     """Switch back to the generation that was live before the last swap.
 
-    What was ingested since the swap is not in it: the report names it.
+    What was ingested since the swap is not in it: the report names it, and what was deleted since.
 
     Raises:
         CollectionLocked: another process is writing.
         CollectionError: there is none.
     """
-    with open_sound_store(settings) as store:
+    with open_sound_store(settings, existing=True) as store:
         state = store.state(settings.collection)
         if state.previous is None:
             raise CollectionError(
@@ -63,7 +63,7 @@ def rollback(settings: Settings) -> RollbackReport:
 
 def prune(settings: Settings) -> list[str]:
     """Delete every generation that is not live: their names. There is no way back after it."""
-    with open_sound_store(settings) as store:
+    with open_sound_store(settings, existing=True) as store:
         state = store.state(settings.collection)
         gone = [name for name in store.generations(state) if name != state.live]
         store.save(replace(state, previous=None))

@@ -133,7 +133,7 @@ def swap(
         CollectionError: the settings are those that built it, or a file is not at hand.
         EmbeddingError: text could not be embedded; the next swap goes on from there.
     """
-    with open_sound_store(settings) as store:
+    with open_sound_store(settings, existing=True) as store:
         answerable = [one for one in questions if one.sources]
         return _Swap(store, settings).run(answerable, progress)
 
