@@ -74,24 +74,42 @@ def fuse(
     Raises:
         ValueError: a weight is negative or not finite.
     """
-    asked = _shares([semantic, lexical], weights or {})
-    balanced = balance(semantic, lexical).semantic_weight
     sides = [
-        (semantic, balanced, _scaled(semantic, {}), _cosine_strength(semantic)),
-        (lexical, 1.0 - balanced, _words(semantic, lexical), _bm25_strength(lexical)),
+        (semantic, _scaled(semantic, {}), _cosine_strength(semantic)),
+        (lexical, _words(semantic, lexical), _bm25_strength(lexical)),
     ]
-    wanted = [asked[ranking[0].ranker] if ranking else 0.0 for ranking, *_ in sides]
-    trusted = [share * factor for factor, (_, share, *_) in zip(wanted, sides, strict=True)]
-    if not any(trusted):  # the only ranking that is trusted was given no weight
-        trusted = wanted
-    total = sum(trusted)
     parts: dict[Candidate, float] = {}
     strength = 0.0
-    for weight, (ranking, _, scaled, strongest) in zip(trusted, sides, strict=True):
-        share = weight / total if total else 0.0
+    shares = trust(semantic, lexical, weights=weights)
+    for share, (ranking, scaled, strongest) in zip(shares, sides, strict=True):
         strength += share * strongest
         parts |= {one: share * value for one, value in zip(ranking, scaled, strict=True)}
     return _ordered(parts, strength)
+
+
+def trust(
+    semantic: Sequence[Candidate],
+    lexical: Sequence[Candidate],
+    *,
+    weights: Mapping[str, float] | None = None,
+) -> tuple[float, float]:
+    """The weights that `fuse` gives both rankings: `balance`, times what was asked for.
+
+    Returns:
+        That of the semantic and of the lexical ranking; their sum is 1, or 0 where only
+        rankings without weight name anything.
+
+    Raises:
+        ValueError: a weight is negative or not finite.
+    """
+    asked = _shares([semantic, lexical], weights or {})
+    wanted = [asked[ranking[0].ranker] if ranking else 0.0 for ranking in (semantic, lexical)]
+    balanced = balance(semantic, lexical).semantic_weight
+    trusted = [wanted[0] * balanced, wanted[1] * (1.0 - balanced)]
+    if not any(trusted):  # the only ranking that is trusted was given no weight
+        trusted = wanted
+    total = sum(trusted) or 1.0
+    return trusted[0] / total, trusted[1] / total
 
 
 def balance(semantic: Sequence[Candidate], lexical: Sequence[Candidate]) -> Balance:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from retriever.cli.explanations import explanation_json, passage_lines, query_line
 from retriever.cli.terminal import console, note, one_line, printable, show, show_styled
 from retriever.records import Context, Passage
 
@@ -38,6 +39,7 @@ def passage_json(passage: Passage) -> dict[str, object]:
         "duplicates": [_place_json(one) for one in passage.duplicates],
         **({} if passage.probability is None else {"probability": passage.probability}),
         **({"collection": passage.collection} if passage.collection else {}),
+        **({"explanation": explanation_json(told)} if (told := passage.explanation) else {}),
     }
 
 
@@ -76,8 +78,10 @@ def show_passages(passages: Sequence[Passage], query: str) -> None:
     """Print passages for people, best first, the query's words marked."""
     if not passages:
         show("Nothing found.")
+    elif passages[0].explanation is not None and not passages[0].collection:
+        show(query_line(passages[0].explanation), "")
     for passage in passages:
-        above = [*_also(passage), *_headings(passage)]
+        above = [*_also(passage), *_explanation(passage), *_headings(passage)]
         show_styled(_header(passage), *above, *_body(passage, query), "")
 
 
@@ -111,6 +115,13 @@ def _also(passage: Passage) -> "list[RenderableType]":
         return []
     places = "; ".join(one_line(one.citation) for one in passage.duplicates)
     return _indented(Text(f"also {places}", style="dim"))
+
+
+def _explanation(passage: Passage) -> "list[RenderableType]":
+    from rich.text import Text
+
+    lines = [printable(line) for line in passage_lines(passage)]
+    return _indented(Text("\n".join(lines), style="dim")) if lines else []
 
 
 def _headings(passage: Passage) -> "list[RenderableType]":

@@ -26,6 +26,7 @@ from retriever.records.passages import (
     Candidate,
     Citation,
     Context,
+    Explanation,
     Passage,
 )
 from retriever.records.reports import (
@@ -45,6 +46,7 @@ __all__ = [
     "Document",
     "DocumentRecord",
     "EmbeddingFingerprint",
+    "Explanation",
     "Fingerprint",
     "Heading",
     "IngestProgress",

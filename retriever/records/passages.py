@@ -18,6 +18,30 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a chunk stands where it stands: what each ranker said of it, and what fusing did."""
+
+    rank: int
+    """Its place after fusing, before reranking and all that follows; 1 is best."""
+    score: float
+    """Its score then; the range is that of the mode."""
+    shares: Mapping[str, float]
+    """Ranker to what it added to that score; they sum to it."""
+    weights: Mapping[str, float]
+    """Ranker to how much it was trusted for this query; they sum to 1."""
+    support: float | None
+    """How many of the query's words the nearest chunks hold, 0 to 1; None where one ranker
+    answered alone."""
+    peak: float | None
+    """How far the best chunk by words stands above the tenth, 0 to 1; None likewise."""
+    terms: Mapping[str, float]
+    """The query's words that it holds, as they are indexed, and what each adds to BM25; the
+    heaviest first. Empty in mode semantic, which reads no words."""
+    missing: tuple[str, ...]
+    """The query's words that it lacks."""
+
+
+@dataclass(frozen=True, slots=True)
 class Passage:
     """A chunk handed to a caller, scored and ranked."""
 
@@ -46,6 +70,9 @@ class Passage:
     parts: "tuple[Passage, ...]" = ()
     """The ranked chunks that it was joined from, best first; empty for a single chunk. What a
     context has no room for as a whole may fit in part."""
+    explanation: Explanation | None = None
+    """Why it stands where it stands, of its best chunk where it was joined; `Retriever.explain`
+    gives it."""
 
     @property
     def citation(self) -> str:

@@ -14,6 +14,7 @@ from retriever.errors import CollectionError, FingerprintMismatch, QueryError
 from retriever.fusion import fuse_rewritings
 from retriever.lexical.index import LEXICAL
 from retriever.records import Passage
+from retriever.retrieval.explaining import Told, explained
 from retriever.retrieval.probability import Probabilities
 from retriever.retrieval.ranking import Mode, Request, rank
 from retriever.retrieval.refining import Wanted, read_refining, refine
@@ -148,6 +149,19 @@ class Retriever:
             return []
         return self._answer(request)
 
+    def explain(
+        self,
+        query: str,
+        *,
+        top_k: int | None = None,
+        where: Mapping[str, object] | None = None,
+        min_score: float | None = None,
+        mode: Mode | None = None,
+    ) -> list[Passage]:
+        """The passages of `retrieve`; each says in `explanation` why it stands where it stands."""
+        request = self._request([query], top_k, where, min_score, mode)
+        return self._answer(replace(request, is_one_query=True, explains=True))[0]
+
     async def aretrieve(
         self,
         query: str,
@@ -184,7 +198,8 @@ class Retriever:
         raise AssertionError("the last attempt returns or raises")
 
     def _refined(self, snapshot: Snapshot, request: Request) -> list[list[Passage]]:
-        rankings = [ranked.fused for ranked in rank(snapshot, request)]
+        ranked = rank(snapshot, request)
+        rankings = [one.fused for one in ranked]
         if request.is_one_query:
             rankings = [fuse_rewritings(rankings)]
         refined = [
@@ -198,6 +213,10 @@ class Retriever:
             )
             for query, fused in zip(request.queries, rankings, strict=False)
         ]
+        if request.explains:
+            index = None if request.mode == "semantic" else snapshot.lexical()
+            told = Told(request, ranked, rankings[0], index)
+            refined = [explained(one, told) for one in refined]
         model = snapshot.data.fingerprint.embedding.model
         return [self._probabilities.add(one, mode=request.mode, model=model) for one in refined]
 

@@ -4,7 +4,8 @@ Each is asked on its own, with the model that built it. Where scores can be comp
 built them all, or a reranker scored them, or words alone decided), the answers are put together
 by score. Where they cannot, by reciprocal rank (Cormack, Clarke and Buettcher, SIGIR 2009): the
 first of each collection first, and a passage's score is 61 / (60 + its rank), which says nothing
-of how well it answers; `min_score` is compared with what each collection said.
+of how well it answers; `min_score` is compared with what each collection said. Explanations
+speak of the collection that a passage is from.
 """
 
 import contextlib

@@ -41,6 +41,8 @@ class Request:
     """Ranker to a factor on its weight."""
     is_one_query: bool = False
     """The queries are wordings of the first."""
+    explains: bool = False
+    """Each passage is to say why it stands where it stands; of one query only."""
 
 
 @dataclass(frozen=True, slots=True)
