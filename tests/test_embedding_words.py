@@ -19,7 +19,7 @@ from retriever.ingestion import estimate, ingest
 from retriever.protocols import Embedder, SelectiveEmbedder, VocabularyEmbedder
 from retriever.retrieval import Retriever
 from retriever.settings import Settings
-from retriever.swapping.swaps import swap
+from retriever.swapping.swaps import plan_swap, swap
 from retriever.testing import EmbedderContract
 from retriever.testing.embedder_contract import TEXTS
 
@@ -321,7 +321,11 @@ def test_a_swap_away_from_word_vectors_brings_back_what_they_left_out(
     swap(other)
     with Retriever.open(other) as retriever:
         assert retriever.retrieve("qqq www", top_k=1)[0].source == "docs/unknown.txt"
-    swap(by_words)
+    planned = plan_swap(by_words)
+    report = swap(by_words)
+    assert [one.source for one in report.left_out] == ["docs/part.txt", "docs/unknown.txt"]
+    assert set(report.left_out) == set(planned.left_out)
+    assert report.left_out[1].reason == "nothing to embed: no word that words.txt knows"
     with assembly.open_store(by_words) as store:
         live = store.physical(store.state("docs").live)
         records = {one.source: one for one in live.manifest()}

@@ -1,5 +1,6 @@
 """The commands that change which model answers: swap, rollback, prune. And the vector cache."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ from retriever.cli.terminal import one_line, show, show_json
 
 if TYPE_CHECKING:
     from retriever.embedding.cache import VectorCache
+    from retriever.records import Skipped
     from retriever.swapping.returning import RollbackReport
     from retriever.swapping.swaps import SwapPlan, SwapReport
 
@@ -120,15 +122,34 @@ def _show_plan(plan: "SwapPlan") -> None:
         f"{plan.tokens:,} tokens to embed ({plan.cached:,} chunks are in the cache), "
         f"${plan.price_usd:,.4f}",
     )
+    _show_left_out(plan.left_out)
 
 
 def _show_report(report: "SwapReport") -> None:
+    from retriever.cli.reports import show_list
+
     show(
         f"{report.collection}: {report.live} answers now, {report.previous} is kept "
         "(retriever rollback, retriever prune)",
         f"{report.documents:,} documents, {report.chunks:,} chunks, {report.embedded:,} embedded "
         f"({report.tokens:,} tokens)",
     )
+    _show_comparison(report)
+    _show_left_out(report.left_out)
+    show_list("Warnings", [one_line(one) for one in report.warnings])
+
+
+def _show_left_out(left_out: "Sequence[Skipped]") -> None:
+    """Tell of documents that the new model cannot embed, or not all of them."""
+    from retriever.cli.reports import show_list
+
+    show_list(
+        f"{len(left_out):,} documents are left out, as a whole or in part",
+        [f"{one_line(one.source)}: {one_line(one.reason)}" for one in left_out],
+    )
+
+
+def _show_comparison(report: "SwapReport") -> None:
     compared = report.comparison
     if compared is None:
         show("Not compared with the model before: it is not to be had.")

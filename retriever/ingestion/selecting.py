@@ -21,9 +21,9 @@ def embeddable(prepared: Iterable[Prepared], embedder: Embedder) -> Iterator[Pre
         yield _selected(one, selective) if selective and one.chunks else one
 
 
-def has_left_out(record: DocumentRecord) -> bool:
+def has_left_out(one: DocumentRecord | Prepared) -> bool:
     """Whether chunks of the document are missing because its embedder could not embed them."""
-    return record.reason.startswith((_ALL_LEFT_OUT, _PART_LEFT_OUT))
+    return one.reason.startswith((_ALL_LEFT_OUT, _PART_LEFT_OUT))
 
 
 def _selected(one: Prepared, embedder: SelectiveEmbedder) -> Prepared:

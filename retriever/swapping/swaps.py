@@ -28,8 +28,8 @@ from retriever.ingestion.applying import embed_batch
 from retriever.ingestion.batching import Prepared, Totals, ahead_of_time, batches
 from retriever.ingestion.selecting import embeddable, has_left_out
 from retriever.ingestion.surveying import refuse_unfinished
-from retriever.protocols import Embedder
-from retriever.records import Fingerprint, IngestProgress
+from retriever.protocols import Embedder, SelectiveEmbedder
+from retriever.records import Fingerprint, IngestProgress, Skipped
 from retriever.repairing.recovering import open_sound_store
 from retriever.settings import Settings
 from retriever.swapping.comparing import overlap, success
@@ -54,6 +54,8 @@ class SwapPlan:
     cached: int
     """Chunks whose vectors the cache holds."""
     price_usd: float
+    left_out: tuple[Skipped, ...]
+    """Documents of which the new model cannot embed all, or nothing, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,10 @@ class SwapReport:
     tokens: int
     comparison: "Comparison | None"
     """None where the old model is not to be had."""
+    left_out: tuple[Skipped, ...] = ()
+    """Documents of which the new model could not embed all, or nothing, and why."""
+    warnings: tuple[str, ...] = ()
+    """What the new model could not read in what it embedded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +100,15 @@ def plan_swap(settings: Settings) -> SwapPlan:
     with assembly.open_store(settings) as store:
         swap_ = _Swap(store, settings)
         documents = chunks = tokens = cached = 0
+        left_out: list[Skipped] = []
         for batch in batches(swap_.prepared(), most_chunks=settings.ingestion.commit_chunks):
             texts = {c.embedded_text: c.token_count for one in batch.prepared for c in one.chunks}
             known = swap_.known(list(texts))
             documents += len(batch.prepared)
             chunks += batch.chunk_count
+            left_out += (
+                Skipped(one.file.source, one.reason) for one in batch.prepared if has_left_out(one)
+            )
             cached += len(known)
             tokens += sum(count for text, count in texts.items() if text not in known)
         row = find_row(settings.embedding.model)
@@ -113,6 +123,7 @@ def plan_swap(settings: Settings) -> SwapPlan:
             tokens=tokens,
             cached=cached,
             price_usd=tokens * price / 1e6,
+            left_out=tuple(left_out),
         )
 
 
@@ -199,7 +210,15 @@ class _Swap:
             embedded=totals.embedded,
             tokens=totals.tokens,
             comparison=compared,
+            left_out=tuple(
+                Skipped(one.source, one.reason) for one in target.manifest() if has_left_out(one)
+            ),
+            warnings=self._notes(),
         )
+
+    def _notes(self) -> tuple[str, ...]:
+        used = self._embedder
+        return tuple(used.notes()) if isinstance(used, SelectiveEmbedder) else ()
 
     def _compare(
         self, target: PhysicalCollection, questions: Sequence[Question]
