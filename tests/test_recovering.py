@@ -89,6 +89,22 @@ def test_the_next_run_mends_a_torn_index_and_embeds_nothing(built: Settings, cor
     assert not is_marked(built)
 
 
+def test_what_is_written_after_a_torn_index_was_set_aside_is_in_the_new_one(
+    settings: Settings, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that looked at the old index before it set it aside has let go of its files."""
+    rewrite = {"sync_threshold": 24, "batch_size": 12}
+    monkeypatch.setattr(store_room, "_INDEX", {"hnsw": {**store_room._INDEX["hnsw"], **rewrite}})
+    ingest(corpus, settings)  # a few rows, which are in Chroma's tables and in no index file yet
+    die_in_a_write(settings)
+    os.utime(settings.storage.path / "docs.1.writing", ns=(0, 0))
+    for number in range(40):
+        (corpus / f"{number}.md").write_text(f"Valve {number} is shut.\n", encoding="utf-8")
+    ingest(corpus, settings)
+    assert search(settings, "valve 7 is shut") == "corpus/7.md"
+    assert check(settings).findings == ()
+
+
 @pytest.mark.slow
 def test_a_check_tells_of_a_torn_index_and_a_repair_mends_it(built: Settings) -> None:
     die_in_a_write(built)

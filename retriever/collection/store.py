@@ -65,7 +65,7 @@ class Store:
             if options.mode == "embedded":
                 held.enter_context(presence(options.path))
             self._client = chroma.connect(options)
-            held.callback(chroma.disconnect, self._client)
+            held.callback(self._disconnect)
             self._held = held.pop_all()
 
     def __enter__(self) -> Self:
@@ -80,6 +80,9 @@ class Store:
     ) -> None:
         """Close the connection."""
         self.close()
+
+    def _disconnect(self) -> None:
+        chroma.disconnect(self._client)
 
     def close(self) -> None:
         """Close the connection and free what Chroma holds in memory. Safe to repeat."""
@@ -181,13 +184,18 @@ class Store:
     def set_aside_index(self, name: str, part: Literal["chunks", "documents"]) -> None:
         """Take index files that cannot be read out of Chroma's sight; rows and texts stay.
 
-        To be called before this store has read from that part.
+        The store is opened anew: physical collections that it gave out before are of no use.
         """
-        if self.options.mode == "embedded":
-            with self.guard():
+        if self.options.mode != "embedded":
+            return
+        with self.guard():
+            self._disconnect()  # Chroma would go on writing to the files that it has open
+            try:
                 segments.set_aside(
                     self.options.path, name + _DOCUMENTS if part == "documents" else name
                 )
+            finally:
+                self._client = chroma.connect(self.options)
 
     def _make_generation(self, name: str, fingerprint: Fingerprint) -> None:
         with self._errors(), self.guard():
