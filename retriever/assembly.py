@@ -134,7 +134,7 @@ def remembered_embedding(
     chosen = set() if follow else settings.embedding.model_fields_set
     if "model" in chosen and settings.embedding.model != built.model:
         return settings.embedding
-    remembered = {
+    remembered: dict[str, object] = {
         "model": built.model,
         "backend": built.backend,
         "pooling": built.pooling if built.pooling in ("mean", "cls", "sif") else "auto",
@@ -145,6 +145,8 @@ def remembered_embedding(
     }
     if ":" in settings.embedding.backend + built.backend:
         remembered.pop("backend")  # a class of one's own is named by settings alone, never by data
+    elif follow and settings.embedding.backend not in ("auto", built.backend):
+        remembered["path"] = None  # it holds a model of another kind
     unset = {name: value for name, value in remembered.items() if name not in chosen}
     return settings.embedding.model_copy(update=unset)
 

@@ -1,6 +1,7 @@
 """Word vectors as an embedder, against gensim and against files that lie."""
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from retriever import assembly
+from retriever.assembly import remembered_embedding
 from retriever.embedding.opening import open_embedder
 from retriever.embedding.options import EmbedderOptions
 from retriever.embedding.static import StaticEmbedder
@@ -19,8 +21,9 @@ from retriever.ingestion import estimate, ingest
 from retriever.protocols import Embedder, SelectiveEmbedder, VocabularyEmbedder
 from retriever.retrieval import Retriever
 from retriever.settings import Settings
+from retriever.swapping.comparing import overlap
 from retriever.swapping.swaps import plan_swap, swap
-from retriever.testing import EmbedderContract
+from retriever.testing import EmbedderContract, HashingEmbedder
 from retriever.testing.embedder_contract import TEXTS
 
 WORDS = ("the", "cat", "feline", "sat", "on", "mat", "invoice", "New", "naïve", "don't", "日")
@@ -331,6 +334,24 @@ def test_a_swap_away_from_word_vectors_brings_back_what_they_left_out(
         records = {one.source: one for one in live.manifest()}
     assert records["docs/unknown.txt"].status == "skipped"
     assert records["docs/part.txt"].reason.startswith("left out: ")
+
+
+def test_a_query_without_a_known_word_finds_nothing_in_a_comparison(
+    corpus: Path, by_words: Settings
+) -> None:
+    (corpus / "zebra.md").write_text("# Zebra\n\nThe cat.\n", encoding="utf-8")
+    ingest(corpus, by_words)
+    embedder = assembly.open_configured_embedder(by_words)
+    with assembly.open_store(by_words) as store:
+        side = store.physical(store.state("docs").live), embedder
+        assert 0 < overlap(side, side, by_chunk=True) < 1
+
+
+def test_a_path_to_word_vectors_is_none_to_a_collection_of_another_kind(by_words: Settings) -> None:
+    built = replace(HashingEmbedder().fingerprint, backend="sentence-transformers", model="tiny")
+    assert remembered_embedding(by_words, built, follow=True).path is None
+    own = assembly.open_configured_embedder(by_words).fingerprint
+    assert remembered_embedding(by_words, own, follow=True).path is not None
 
 
 @pytest.mark.parametrize("kind", ["vectors", "model", "beside", "protocol 5"])

@@ -3,11 +3,11 @@
 import random
 from collections.abc import Sequence
 
-import numpy as np
-
 from retriever.collection.physical import PhysicalCollection
+from retriever.errors import NothingToEmbed
 from retriever.evaluation.questions import Question
 from retriever.protocols import Embedder
+from retriever.records import Candidate
 
 Side = tuple[PhysicalCollection, Embedder]
 
@@ -60,10 +60,18 @@ def _sample(data: PhysicalCollection) -> list[str]:
     return [query.strip().split("\n")[0][:_QUERY_CHARACTERS] for query in drawn if query.strip()]
 
 
+def _top(data: PhysicalCollection, embedder: Embedder, query: str) -> list[Candidate]:
+    """The nearest chunks; none where the model knows no word of the query."""
+    try:
+        vector = embedder.embed_query(query)
+    except NothingToEmbed:
+        return []
+    return data.rank(vector[None], count=DEPTH, where=None)[0]
+
+
 def _tops(side: Side, queries: Sequence[str], *, by_chunk: bool) -> list[set[str]]:
     data, embedder = side
-    vectors = np.stack([embedder.embed_query(query) for query in queries])
-    rankings = data.rank(vectors, count=DEPTH, where=None)
+    rankings = [_top(data, embedder, query) for query in queries]
     if by_chunk:
         return [{one.chunk_id for one in ranking} for ranking in rankings]
     sources = data.passages({one.chunk_id: 0.0 for ranking in rankings for one in ranking})

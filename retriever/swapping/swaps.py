@@ -12,7 +12,7 @@ from retriever import assembly
 from retriever.canary import checked_embedder
 from retriever.chunking import Chunker, ChunkingOptions
 from retriever.collection.physical import PhysicalCollection
-from retriever.collection.state import CollectionState, Run
+from retriever.collection.state import CollectionState, Run, differences
 from retriever.collection.store import Store
 from retriever.embedding.cache import VectorCache
 from retriever.embedding.catalogue import find_row
@@ -227,6 +227,8 @@ class _Swap:
             old = assembly.open_collection_embedder(
                 self._settings, self.built.embedding, follow=True
             )
+            if differences(self.built.embedding, old.fingerprint):
+                return None
             before, after = (self._live, old), (target, self._embedder)
             agreed = overlap(before, after, by_chunk=not self.from_files)
             if not questions:
