@@ -297,6 +297,10 @@ def test_a_hybrid_query_without_a_known_word_is_answered_by_words(
         ["docs/cat.md"],
         [],
     ]
+    embedder = assembly.open_configured_embedder(hybrid)
+    with assembly.open_store(hybrid) as store:
+        side = store.physical(store.state("docs").live), embedder
+        assert 0 < overlap(side, side, by_chunk=True) < 1, "which Zebra finds nothing in"
 
 
 def test_a_document_that_lost_its_last_known_word_is_found_no_more(
@@ -310,6 +314,7 @@ def test_a_document_that_lost_its_last_known_word_is_found_no_more(
         assert {one.source for one in retriever.retrieve("cat", top_k=9)} == {"docs/part.txt"}
 
 
+@pytest.mark.slow
 def test_a_swap_away_from_word_vectors_brings_back_what_they_left_out(
     corpus: Path, by_words: Settings
 ) -> None:
@@ -334,17 +339,6 @@ def test_a_swap_away_from_word_vectors_brings_back_what_they_left_out(
         records = {one.source: one for one in live.manifest()}
     assert records["docs/unknown.txt"].status == "skipped"
     assert records["docs/part.txt"].reason.startswith("left out: ")
-
-
-def test_a_query_without_a_known_word_finds_nothing_in_a_comparison(
-    corpus: Path, by_words: Settings
-) -> None:
-    (corpus / "zebra.md").write_text("# Zebra\n\nThe cat.\n", encoding="utf-8")
-    ingest(corpus, by_words)
-    embedder = assembly.open_configured_embedder(by_words)
-    with assembly.open_store(by_words) as store:
-        side = store.physical(store.state("docs").live), embedder
-        assert 0 < overlap(side, side, by_chunk=True) < 1
 
 
 def test_a_path_to_word_vectors_is_none_to_a_collection_of_another_kind(by_words: Settings) -> None:
