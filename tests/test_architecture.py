@@ -27,6 +27,7 @@ FLOORS: dict[str, set[str]] = {
         "ingestion",
         "moving",
         "repairing",
+        "recalling",
         "retrieval",
         "swapping",
         "training",

@@ -44,7 +44,7 @@ def similar(
 
     if query is not None and (word is not None or out is not None):
         raise typer.BadParameter("it goes with neither --word nor --out.", param_hint="--query")
-    given = [*(texts or ()), *_lines(file)]
+    given = [*(texts or ()), *lines_of(file)]
     settings = load(config, None)
     with patience("Loading the model ...", after_s=MODEL_NOTE_AFTER_S):
         if query is not None:
@@ -245,7 +245,7 @@ def map_(  # noqa: PLR0913  # a command's options are its parameters
     show_json(asdict(report) | {"file": str(report.file)}) if as_json else show_map(report)
 
 
-def _lines(file: str | None) -> list[str]:
+def lines_of(file: str | None) -> list[str]:
     """The lines of a file that are not blank; `-` is stdin."""
     if file is None:
         return []

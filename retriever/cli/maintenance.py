@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from retriever.checking.inspecting import Finding
     from retriever.compacting import CompactReport
     from retriever.moving.moves import MoveReport
+    from retriever.recalling import RecallReport
     from retriever.repairing.repairs import RepairReport
 
 EXIT_FINDINGS = 1
@@ -70,6 +71,33 @@ def repair(
     show_json(asdict(report)) if as_json else _show_repair(report)
     if report.left:
         raise typer.Exit(EXIT_FINDINGS)
+
+
+def recall(
+    file: Annotated[
+        str | None,
+        typer.Option("--file", metavar="FILE", help="Questions to ask, a line each; - is stdin."),
+    ] = None,
+    sample: Annotated[
+        int, typer.Option("--sample", min=1, help="Without a file: passages to look from.")
+    ] = 200,
+    seed: Annotated[int, typer.Option("--seed", help="Of the passages that are drawn.")] = 0,
+    collection: Collection = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how many of the exactly nearest passages the index finds."""
+    from dataclasses import asdict
+
+    from retriever.cli.analysing import lines_of
+    from retriever.recalling import measure_recall
+
+    settings, questions = load(config, collection), lines_of(file)
+    if file is not None and not questions:
+        raise typer.BadParameter(f"{file} holds no question.", param_hint="--file")
+    with patience("Reading every vector ...", after_s=_PATIENCE_S):
+        report = measure_recall(settings, questions, sample=sample, seed=seed)
+    show_json(asdict(report)) if as_json else _show_recall(report)
 
 
 def compact(collection: Collection = None, config: Config = None, as_json: AsJson = False) -> None:
@@ -152,6 +180,20 @@ def _show_findings(title: str, findings: "Sequence[Finding]") -> None:
     from retriever.cli.reports import show_list
 
     show_list(title, [one_line(str(finding)) for finding in findings])
+
+
+def _show_recall(report: "RecallReport") -> None:
+    asked = "questions" if report.of_questions else "passages, each looking for its neighbours"
+    show(
+        f"{one_line(report.collection)}: {report.chunks:,} chunks, {report.queries:,} {asked}",
+        *(
+            f"recall@{one.depth:<4} {one.recall:.4f}   worst {one.worst:.2f}"
+            for one in report.depths
+        ),
+        f"query        {report.p50_ms:.2f} ms (p50), {report.p95_ms:.2f} ms (p95), index alone",
+    )
+    if report.is_exact:
+        show("A collection of this size is searched exactly: its searches miss nothing of this.")
 
 
 def _show_compact(report: "CompactReport") -> None:

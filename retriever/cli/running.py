@@ -70,6 +70,7 @@ for _command in (
     training.train_words,
     maintenance.check,
     maintenance.repair,
+    maintenance.recall,
     maintenance.compact,
     maintenance.export,
     maintenance.import_,

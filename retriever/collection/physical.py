@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retriever.collection import rows
+from retriever.collection.index import candidates, rows_to_ask
 from retriever.collection.pages import ChunkPage, DocumentPage, parts, slices
 from retriever.collection.state import Canary, build_metadata, read_canary, read_fingerprint
 from retriever.records import Candidate, DocumentRecord, Fingerprint, Passage
@@ -22,8 +23,6 @@ Guard = Callable[[], AbstractContextManager[None]]
 
 PAGE_ROWS = 2_000
 """Rows of one read: far below what SQLite can bind, small enough for bounded memory."""
-
-SEMANTIC = "semantic"
 
 
 class PhysicalCollection:
@@ -174,16 +173,14 @@ class PhysicalCollection:
             where: a filter in Chroma's form.
         """
         filtered = {"where": dict(where)} if where else {}
+        asked = rows_to_ask(self._chunks.configuration_json, count)
         with self._errors():
             answer = self._chunks.query(
-                query_embeddings=queries, n_results=count, include=["distances"], **filtered
+                query_embeddings=queries, n_results=asked, include=["distances"], **filtered
             )
         return [
-            [
-                Candidate(chunk_id=chunk_id, ranker=SEMANTIC, score=_score(distance), rank=rank)
-                for rank, (chunk_id, distance) in enumerate(zip(*found, strict=True), start=1)
-            ]
-            for found in zip(answer["ids"], answer["distances"], strict=True)
+            candidates(ids[:count], distances[:count])
+            for ids, distances in zip(answer["ids"], answer["distances"], strict=True)
         ]
 
     def matching_ids(self, where: Mapping[str, object] | None) -> frozenset[str]:
@@ -294,7 +291,3 @@ class PhysicalCollection:
             if len(page["ids"]) < PAGE_ROWS:
                 return
             offset += PAGE_ROWS
-
-
-def _score(distance: float) -> float:
-    return float(min(1.0, max(-1.0, 1.0 - distance)))

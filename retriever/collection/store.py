@@ -16,6 +16,7 @@ from typing import Any, Literal, Self
 from retriever.collection import client as chroma
 from retriever.collection import derived, marks, segments
 from retriever.collection.client import StorageOptions
+from retriever.collection.index import INDEX
 from retriever.collection.locking import (
     index_lock,
     presence,
@@ -26,9 +27,6 @@ from retriever.collection.state import CollectionState, build_metadata
 from retriever.errors import CollectionNotFound
 from retriever.records import Fingerprint
 
-_INDEX: Mapping[str, Any] = {
-    "hnsw": {"space": "cosine", "ef_construction": 200, "ef_search": 200, "max_neighbors": 16}
-}
 _DOCUMENTS = ".documents"
 _MOST_COLLECTIONS = 1_000
 _UNKNOWN_BATCH_ROWS = 300
@@ -133,7 +131,7 @@ class Store:
             name,
             embedding_function=None,
             metadata=dict(metadata),
-            configuration=dict(_INDEX),
+            configuration=dict(INDEX),
         )
         if made.metadata != metadata:
             made.modify(metadata=dict(metadata))

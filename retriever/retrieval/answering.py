@@ -9,7 +9,7 @@ from typing import Self, get_args
 
 from retriever import assembly
 from retriever.collection.filters import translate
-from retriever.collection.physical import SEMANTIC
+from retriever.collection.index import SEMANTIC
 from retriever.errors import CollectionError, FingerprintMismatch, QueryError
 from retriever.fusion import fuse_rewritings
 from retriever.lexical.index import LEXICAL

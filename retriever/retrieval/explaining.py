@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from retriever.collection.physical import SEMANTIC
+from retriever.collection.index import SEMANTIC
 from retriever.fusion import Fused, balance, trust
 from retriever.lexical import LexicalIndex
 from retriever.lexical.index import LEXICAL

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from retriever.collection import rows
-from retriever.collection.physical import SEMANTIC, PhysicalCollection
+from retriever.collection.index import SEMANTIC
+from retriever.collection.physical import PhysicalCollection
 from retriever.diversity import Sameness, spread, without_repetition
 from retriever.errors import CollectionDamaged, RerankingUnavailable
 from retriever.fusion import Fused

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from retriever.collection.physical import SEMANTIC
+from retriever.collection.index import SEMANTIC
 from retriever.protocols import Vectors
 from retriever.records import Candidate
 from retriever.retrieval.columns import Columns
