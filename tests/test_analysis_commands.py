@@ -468,6 +468,9 @@ def test_similar_compares_a_word_in_its_sentences(retriever: Callable[..., Ended
         (["clusters", "-n", "many"], 2),
         (["clusters", "--method", "magic"], 2),
         (["clusters", "--collection", "nosuch"], 1),
+        (["outliers", "--threshold", "5"], 1),
+        (["outliers", "--lof", "nan"], 1),
+        (["outliers", "--duplicates", "1.1"], 1),
         (["map"], 2),
         (["map", "--out", "map.pdf"], 1),
     ],
@@ -491,6 +494,34 @@ def test_analogy_over_the_words_of_the_collection(retriever: Callable[..., Ended
     assert ended.code == 1
     assert "The nearest known: pump" in ended.err
     assert "by 3cosmul, among" in retriever("analogy", "pump", "--method", "3cosmul").out
+
+
+def test_analogy_over_word_vectors_needs_no_collection(
+    retriever: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The words are those of the file that is set, and a word of the collection is none."""
+    (tmp_path / "words.txt").write_text(
+        "king 1 1 0\nman 1 0 0\nwoman 0 0 1\nqueen 0 1 1\napple 0 -1 0\n", encoding="utf-8"
+    )
+    monkeypatch.setenv("RETRIEVER_EMBEDDING__BACKEND", "word-vectors")
+    monkeypatch.setenv("RETRIEVER_EMBEDDING__PATH", str(tmp_path / "words.txt"))
+    monkeypatch.delenv("RETRIEVER_EMBEDDING__MODEL")
+    for method in ("3cosadd", "3cosmul"):
+        ended = retriever("analogy", "king - man + woman", "--method", method, "--json")
+        found = json.loads(ended.out)
+        assert (found["vocabulary"], found["words_known"]) == ("word vectors", 5)
+        assert [one["word"] for one in found["nearest"]] == ["queen", "apple"]
+    assert "is not among the 5 known words" in retriever("analogy", "pump + king").err
+
+
+def test_a_file_of_lines_is_read_whole_or_not_at_all(
+    retriever: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retriever.cli.analysing._MOST_FILE_CHARACTERS", 8)
+    (tmp_path / "lines.txt").write_text("cat\n\ndog\n", encoding="utf-8")
+    ended = retriever("similar", "--file", str(tmp_path / "lines.txt"))
+    assert (ended.code, ended.out) == (2, "")
+    assert "holds more than 8 characters" in " ".join(ended.err.split())
 
 
 def test_related_clusters_and_outliers_for_people_and_programs(

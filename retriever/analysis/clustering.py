@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from retriever.analysis.cosines import BLOCK_ROWS, blocks, directions
+from retriever.analysis.cosines import blocks, directions
 from retriever.errors import QueryError
 from retriever.protocols import Vectors
 

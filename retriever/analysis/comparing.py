@@ -124,9 +124,8 @@ def _touches(span: tuple[int, int], places: Sequence[tuple[int, int]]) -> bool:
 
 def _refuse(texts: Sequence[str]) -> None:
     if not 2 <= len(texts) <= MOST_TEXTS:
-        raise QueryError(
-            f"{len(texts)} texts cannot be compared: from 2 to {MOST_TEXTS:,} are expected."
-        )
+        given = "1 text" if len(texts) == 1 else f"{len(texts):,} texts"
+        raise QueryError(f"{given} cannot be compared: from 2 to {MOST_TEXTS:,} are expected.")
     for number, text in enumerate(texts, start=1):
         if not text.strip():
             raise QueryError(f"Text {number} is empty. Every text needs a word at least.")

@@ -1,5 +1,6 @@
 """Documents that stand alone, and documents that are all but the same."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,6 +105,9 @@ def find_outliers(
         CollectionError: the collection is not there, or a writer is at work.
     """
     settings = settings or Settings.load()
+    _refuse_threshold("centre", least_centre_score, within=(-1.0, 1.0))
+    _refuse_threshold("local outlier factor", most_loneliness, within=(0.0, math.inf))
+    _refuse_threshold("near-duplicates", least_duplicate_score, within=(-1.0, 1.0))
     points = _read(settings, unit, neighbours)
     centre = centroid_scores(points.vectors)
     factors = local_outlier_factors(points.vectors, neighbours=neighbours, seed=seed)
@@ -133,6 +137,14 @@ def find_outliers(
         duplicates=pairs,
         duplicate_count=count,
     )
+
+
+def _refuse_threshold(name: str, value: float, *, within: tuple[float, float]) -> None:
+    if not within[0] <= value <= within[1]:
+        least, most = (f"{one:g}" for one in within)
+        raise QueryError(
+            f"The threshold of the {name} is {value:g}; it lies from {least} to {most}."
+        )
 
 
 def _read(settings: Settings, unit: Unit, neighbours: int) -> Points:

@@ -10,7 +10,7 @@ from retriever.cli.commands import MODEL_NOTE_AFTER_S, AsJson, Collection, Confi
 from retriever.cli.terminal import patience, show_json
 
 _PATIENCE_S = 5.0
-_MOST_FILE_BYTES = 10_000_000
+_MOST_FILE_CHARACTERS = 10_000_000
 
 Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Of all chance: same N, same answer.")]
 Passages = Annotated[
@@ -251,15 +251,18 @@ def lines_of(file: str | None) -> list[str]:
         return []
     try:
         if file == "-":
-            text = sys.stdin.read(_MOST_FILE_BYTES)
+            text = sys.stdin.read(_MOST_FILE_CHARACTERS + 1)
         else:
             with Path(file).open(encoding="utf-8-sig", newline="\n") as lines:
-                text = lines.read(_MOST_FILE_BYTES)
+                text = lines.read(_MOST_FILE_CHARACTERS + 1)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise typer.BadParameter(
             f"{file} cannot be read: {reason}.", param_hint="--file"
         ) from error
+    if len(text) > _MOST_FILE_CHARACTERS:
+        most = f"{_MOST_FILE_CHARACTERS:,} characters"
+        raise typer.BadParameter(f"{file} holds more than {most}.", param_hint="--file")
     return [line.strip() for line in text.split("\n") if line.strip()]
 
 
