@@ -1,5 +1,6 @@
 """OpenAI's protocol through the official client, against a real server on this machine."""
 
+import gc
 import time
 import traceback
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import openai
 import pytest
 from provider_servers import DIMENSION, Fault, ProviderServer, provider_server
 from pydantic import SecretStr
@@ -363,6 +365,21 @@ def test_texts_keep_their_cached_vectors_under_a_prefix(
     np.testing.assert_array_equal(caching.embed_chunks(["dog", "cat"]), first[::-1])
     cache.close()
     assert len(server.requests) == 1
+
+
+def test_an_embedder_that_is_dropped_closes_its_connections(server: ProviderServer) -> None:
+    embedder = opened(server)
+    OPENED.remove(embedder)
+    embedder.embed_chunks(["cat"])
+    (client,) = [one for one in gc.get_objects() if _is_open_client_of(one, server)]
+    del embedder
+    gc.collect()
+    assert client.is_closed()
+
+
+def _is_open_client_of(found: object, server: ProviderServer) -> bool:
+    ours = type(found) is openai.OpenAI and str(found.base_url).startswith(server.url)
+    return ours and not found.is_closed()
 
 
 def test_shorter_vectors_are_asked_for_by_name(server: ProviderServer) -> None:

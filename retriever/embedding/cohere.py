@@ -1,6 +1,7 @@
 """Cohere's embedding models, which are told which side a text is on."""
 
 import threading
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -140,6 +141,7 @@ class CohereProvider:
             if self._client is None:
                 # The client never closes a connection that it made itself.
                 self._http = httpx.Client(timeout=self._options.timeout_s, follow_redirects=True)
+                weakref.finalize(self, self._http.close)
                 self._client = cohere.ClientV2(
                     api_key=self._key.get_secret_value(),
                     base_url=self._options.base_url,

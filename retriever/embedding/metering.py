@@ -15,7 +15,7 @@ SHARE = 0.95
 """Part of a limit that even calls use: calls that the network bunches together stay below it."""
 WINDOW_S = 61.0
 """In no such time more than a minute's limit: a second for what the network delays."""
-SLACK_S = 0.25
+SLACK_S = 0.05
 """A call that starts this much late does not delay those after it."""
 REORDER_S = 0.1
 """Calls that start this close together may arrive in another order."""

@@ -5,6 +5,7 @@ import json
 import re
 import threading
 import urllib.parse
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -199,6 +200,7 @@ class OpenAIProvider:
         with self._lock:
             if self._client is None:
                 self._client = self._open(openai)
+                weakref.finalize(self, self._client.close)
         return self._client, openai
 
     def _open(self, openai: Any) -> Any:
