@@ -204,6 +204,11 @@ def test_density_leaves_a_stranger_in_no_group() -> None:
     assert set(labels[30:].tolist()) <= {1, -1}
 
 
+def test_equal_rows_are_one_group_by_density() -> None:
+    equal = np.tile(directions(np.ones((1, 4))), (9, 1))
+    assert density_groups(equal, least_members=5, seed=0).tolist() == [0] * 9
+
+
 def test_density_refuses_more_than_it_can_compare(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clustering, "MOST_ROWS_BY_DENSITY", 10)
     with pytest.raises(QueryError, match="10 vectors at most, not on 12"):

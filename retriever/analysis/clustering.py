@@ -120,7 +120,7 @@ def density_groups(vectors: Vectors, *, least_members: int, seed: int) -> Labels
             f"HDBSCAN compares all pairs, and is run on {MOST_ROWS_BY_DENSITY:,} vectors at most, "
             f"not on {len(vectors):,}. Use k-means."
         )
-    if len(vectors) <= least_members:
+    if len(vectors) <= least_members or np.allclose(vectors, vectors[0], atol=1e-6):
         return np.zeros(len(vectors), dtype=np.int64)
     with steady():
         reduced = directions(principal_components(vectors, DENSITY_DIMENSIONS, seed=seed))
@@ -156,7 +156,8 @@ def choose_count(vectors: Vectors, *, seed: int) -> Choice:
 
     if len(vectors) < 3:
         raise QueryError(
-            f"{len(vectors)} vectors cannot be put into groups; 3 are needed. Ingest more."
+            f"There is too little to choose groups from: {len(vectors)}, and 3 are needed. "
+            "Ingest more, or say how many groups."
         )
     chosen = sample(len(vectors), SAMPLE_ROWS, seed=seed)
     rows = np.asarray(vectors[chosen])

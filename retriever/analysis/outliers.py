@@ -154,8 +154,8 @@ def _read(settings: Settings, unit: Unit, neighbours: int) -> Points:
         points = read_points(data, unit)
     if len(points.points) < 3:
         raise QueryError(
-            f"The collection holds {len(points.points)} {unit}; an outlier is told from 2 others "
-            "at least. Ingest more."
+            f"An outlier is told from 2 others at least, and of {unit} the collection holds "
+            f"{len(points.points)}. Ingest more."
         )
     return points
 

@@ -79,9 +79,7 @@ def read_points(data: PhysicalCollection, unit: Unit) -> Points:
             file.write(np.ascontiguousarray(directions(vectors)).tobytes())
         file.flush()
         if not points:
-            raise QueryError(
-                f"The collection {data.name!r} holds no {unit}. Ingest a folder first."
-            )
+            raise QueryError(f"The collection holds no {unit}. Ingest a folder first.")
         shape = (len(points), dimension)
         if len(points) > MOST_ROWS_AT_ONCE:
             mapped = np.memmap(file, dtype=np.float32, mode="r", shape=shape)
