@@ -50,7 +50,7 @@ FLOORS: dict[str, set[str]] = {
         "reranking",
         "rewriting",
     },
-    "ground": {"errors", "protocols", "records"},
+    "ground": {"errors", "protocols", "records", "timing"},
 }
 """Rooms from the roof to the ground. A room opens only into rooms on the floors below its own.
 

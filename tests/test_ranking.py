@@ -10,8 +10,8 @@ from retriever.errors import FingerprintMismatch, QueryError, SettingsError
 from retriever.fusion import HALF_BM25, fuse
 from retriever.ingestion import ingest
 from retriever.retrieval import Retriever
-from retriever.retrieval.timing import stage_times
 from retriever.settings import Settings
+from retriever.timing import stage_times
 
 MakeSettings = Callable[..., Settings]
 

@@ -4,7 +4,9 @@ from typing import Annotated, Any
 
 import typer
 
+from retriever.cli.profiling import Profile, profiled
 from retriever.cli.terminal import patience, show_json
+from retriever.timing import stage
 
 Collection = Annotated[
     str | None, typer.Option(metavar="NAME", help="The collection; the setting of that name.")
@@ -51,27 +53,27 @@ def ingest(  # noqa: PLR0913  # a command's options are its parameters
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what it would do, as `plan` does.")
     ] = False,
+    profile: Profile = False,
     as_json: AsJson = False,
 ) -> None:
     """Bring a collection up to date with folders of files."""
-    from retriever.cli.progress import shown_progress
-    from retriever.cli.reports import report_json, show_report
-    from retriever.ingestion import IngestOptions
-    from retriever.ingestion import ingest as bring_up_to_date
+    with profiled(profile):
+        with stage("imports"):
+            from retriever.cli.progress import shown_progress
+            from retriever.cli.reports import report_json, show_report
+            from retriever.ingestion import IngestOptions
+            from retriever.ingestion import ingest as bring_up_to_date
 
-    settings = load(config, collection, loading={"include": include, "exclude": exclude})
-    options = IngestOptions(
-        strict=strict, allow_delete=allow_delete, moved_roots=tuple(move_root or ())
-    )
-    if dry_run:
-        _show_estimate(folders, settings, options, as_json=as_json)
-        return
-    with shown_progress() as progress:
-        report = bring_up_to_date(folders, settings, options=options, progress=progress)
-    if as_json:
-        show_json(report_json(report))
-    else:
-        show_report(report)
+            settings = load(config, collection, loading={"include": include, "exclude": exclude})
+        options = IngestOptions(
+            strict=strict, allow_delete=allow_delete, moved_roots=tuple(move_root or ())
+        )
+        if dry_run:
+            _show_estimate(folders, settings, options, as_json=as_json)
+            return
+        with shown_progress() as progress:
+            report = bring_up_to_date(folders, settings, options=options, progress=progress)
+        show_json(report_json(report)) if as_json else show_report(report)
 
 
 def plan(  # noqa: PLR0913  # a command's options are its parameters
@@ -136,31 +138,29 @@ def search(  # noqa: PLR0913  # a command's options are its parameters
         typer.Option(metavar="NAME", help="The collection; repeat it to ask several as one."),
     ] = None,
     config: Config = None,
+    profile: Profile = False,
     as_json: AsJson = False,
 ) -> None:
     """Find the passages nearest to a query."""
-    from retriever.cli.passages import context_json, passage_json, show_context, show_passages
-    from retriever.retrieval import Retriever, build_context
-
     condition = _parse_where(where)
     layout = _layout(budget, style, order, wanted=context)
     if explain and context:
         raise typer.BadParameter("it does not go with --context.", param_hint="--explain")
     names = collection or []
-    settings = load(config, names[0] if names else None, retrieval={"mode": mode, "expand": expand})
-    with (
-        patience("Loading the model ...", after_s=MODEL_NOTE_AFTER_S),
-        Retriever.open(settings, collections=names if len(names) > 1 else None) as retriever,
-    ):
-        ask = retriever.explain if explain else retriever.retrieve
-        passages = ask(query, top_k=top_k, where=condition, min_score=min_score)
-    if context:
-        built = build_context(passages, **layout)
-        show_json(context_json(built)) if as_json else show_context(built)
-    elif as_json:
-        show_json([passage_json(passage) for passage in passages])
-    else:
-        show_passages(passages, query)
+    chosen = {"mode": mode, "expand": expand}
+    with profiled(profile):
+        with stage("imports"):
+            from retriever.retrieval import Retriever
+
+            settings = load(config, names[0] if names else None, retrieval=chosen)
+        with (
+            patience("Loading the model ...", after_s=MODEL_NOTE_AFTER_S),
+            Retriever.open(settings, collections=names if len(names) > 1 else None) as retriever,
+        ):
+            ask = retriever.explain if explain else retriever.retrieve
+            passages = ask(query, top_k=top_k, where=condition, min_score=min_score)
+        with stage("show"):
+            _show_found(passages, query, layout if context else None, as_json=as_json)
 
 
 def status(collection: Collection = None, config: Config = None, as_json: AsJson = False) -> None:
@@ -219,6 +219,20 @@ def config(config: Config = None, collection: Collection = None, as_json: AsJson
         show_json(rows)
     else:
         show_settings(rows)
+
+
+def _show_found(passages: Any, query: str, layout: dict[str, Any] | None, *, as_json: bool) -> None:
+    """Passages, or the context that `layout` makes of them."""
+    from retriever.cli.passages import context_json, passage_json, show_context, show_passages
+    from retriever.retrieval import build_context
+
+    if layout is not None:
+        built = build_context(passages, **layout)
+        show_json(context_json(built)) if as_json else show_context(built)
+    elif as_json:
+        show_json([passage_json(passage) for passage in passages])
+    else:
+        show_passages(passages, query)
 
 
 def _try_model(name: str, config: list[str] | None, *, as_json: bool) -> None:

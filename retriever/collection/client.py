@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from retriever.collection import durable
 from retriever.errors import CollectionDamaged, CollectionError, QueryError
+from retriever.timing import stage
 
 Client = Any
 """A chromadb client: typed as Any, since chromadb's own types change between releases."""
@@ -70,8 +71,9 @@ def connect(options: StorageOptions) -> Client:
         CollectionError: the folder cannot be opened or the server does not answer.
     """
     logging.getLogger("chromadb.telemetry").setLevel(logging.CRITICAL)
-    import chromadb
-    from chromadb.config import Settings
+    with stage("load Chroma"):
+        import chromadb
+        from chromadb.config import Settings
 
     quiet = Settings(anonymized_telemetry=False)
     with chroma_errors(options.place):

@@ -18,6 +18,7 @@ from retriever.embedding.vectors import checked, mean_vector, no_vectors
 from retriever.errors import EmbeddingRejected
 from retriever.protocols import Side, TokenVectors, Vectors
 from retriever.records import EmbeddingFingerprint
+from retriever.timing import stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +165,8 @@ class LocalEmbedder:
     def _run(self, batch: Batch) -> Vectors:
         with self._lock:
             if self._runner is None:
-                self._runner = self._load()
+                with stage("load model"):
+                    self._runner = self._load()
             vectors = self._runner.run(batch)
         if self.fingerprint.dimension < self._model.full_dimension:
             vectors = vectors[:, : self.fingerprint.dimension]

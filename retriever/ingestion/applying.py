@@ -28,6 +28,7 @@ from retriever.ingestion.selecting import embeddable
 from retriever.loading.loader import DocumentLoader
 from retriever.protocols import Embedder, SelectiveEmbedder
 from retriever.records import CorpusFile, IngestProgress, Skipped
+from retriever.timing import carried, stage, staged
 
 Progress = Callable[[IngestProgress], None]
 
@@ -70,13 +71,15 @@ def _cut(files: Sequence[CorpusFile], line: Line) -> Iterator[Prepared]:
     reading = line.loader.reading
     for file in files:
         try:
-            document = line.loader.load(file)
+            with stage("read"):
+                document = line.loader.load(file)
         except LoadingError as error:
             if line.strict:
                 raise
             yield Prepared(file=file, document=None, reason=error.reason, reading=reading)
             continue
-        chunks = tuple(line.chunker.chunk(document))
+        with stage("chunk"):
+            chunks = tuple(line.chunker.chunk(document))
         yield Prepared(file=file, document=document, chunks=chunks, reading=reading)
 
 
@@ -92,13 +95,15 @@ def embed_batch(
 
     `embedder` is `plain` behind the cache and the canary's check.
     """
-    missing = batch.find_missing(data)
+    with stage("compare"):
+        missing = batch.find_missing(data)
     if not missing:
         return
-    if data.canary is None:
-        data.set_canary(make_canary(embedder, plain=plain))
-    cached = cache.get_many(embedder.fingerprint, missing) if cache else {}
-    batch.embed(embedder, cached.keys())
+    with stage("embed"):
+        if data.canary is None:
+            data.set_canary(make_canary(embedder, plain=plain))
+        cached = cache.get_many(embedder.fingerprint, missing) if cache else {}
+        batch.embed(embedder, cached.keys())
 
 
 @contextlib.contextmanager
@@ -109,6 +114,11 @@ def _ends_parsing(loader: DocumentLoader) -> Iterator[None]:
     except BaseException:
         loader.close()
         raise
+
+
+def _awaited(pending: Future[CollectionState]) -> CollectionState:
+    with stage("wait for writing"):
+        return pending.result()
 
 
 class PlanApplication:
@@ -176,7 +186,8 @@ class PlanApplication:
             ahead_of_time(prepare(files, self._line)) as prepared,
             _ends_parsing(self._line.loader),
         ):
-            for batch in batches(prepared, most_chunks=self._line.commit_chunks):
+            made = batches(prepared, most_chunks=self._line.commit_chunks)
+            for batch in staged("wait for chunks", made):
                 began = time.monotonic()
                 embed_batch(
                     batch,
@@ -187,15 +198,16 @@ class PlanApplication:
                 )
                 self._embedding_s += time.monotonic() - began
                 if pending is not None:
-                    state = pending.result()
+                    state = _awaited(pending)
                     pending = None
-                pending = writer.submit(self._commit, batch, state)
+                pending = writer.submit(carried(self._commit), batch, state)
                 done += len(batch.prepared)
                 self._tell(batch, done, len(files))
-            return pending.result() if pending is not None else state
+            return _awaited(pending) if pending is not None else state
 
     def _commit(self, batch: Batch, state: CollectionState) -> CollectionState:
-        batch.write(self._data, dimension=self._line.embedder.fingerprint.dimension)
+        with stage("write"):
+            batch.write(self._data, dimension=self._line.embedder.fingerprint.dimension)
         self._outcome.totals.add(batch.totals)
         for one in batch.prepared:
             if one.document is None:
@@ -206,10 +218,12 @@ class PlanApplication:
                 self._outcome.warnings.extend(
                     f"{one.file.source}: {warning}" for warning in one.document.warnings
                 )
-        for entries in batch.reworded():
-            self._lexical.put(entries)
-        self._lexical.delete(batch.stale)
-        return self._save(state.next())
+        with stage("index words"):
+            for entries in batch.reworded():
+                self._lexical.put(entries)
+            self._lexical.delete(batch.stale)
+        with stage("commit"):
+            return self._save(state.next())
 
     def _tell(self, batch: Batch, done: int, total: int) -> None:
         if self._line.progress is not None:

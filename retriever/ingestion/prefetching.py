@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
+from retriever.timing import carried
+
 T = TypeVar("T")
 
 
@@ -27,7 +29,9 @@ class _Prefetch(Generic[T]):
         self._weight = 0
         self._stopped = False
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._fill, name="retriever-prefetch", daemon=True)
+        self._thread = threading.Thread(
+            target=carried(self._fill), name="retriever-prefetch", daemon=True
+        )
 
     def start(self) -> None:
         self._thread.start()

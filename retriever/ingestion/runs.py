@@ -19,6 +19,7 @@ from retriever.ingestion.surveying import IngestOptions, Survey, refuse_deletion
 from retriever.records import ChunkCounts, IngestReport, Skipped
 from retriever.repairing.recovering import open_sound_store
 from retriever.settings import Settings
+from retriever.timing import stage
 
 __all__ = ["IngestEstimate", "IngestOptions", "estimate", "ingest"]
 
@@ -84,13 +85,14 @@ def ingest(
     settings = settings or Settings.load()
     options = options or IngestOptions()
     with _line(settings, options, assembly.open_cache) as line:
-        found = find_unchanged(
-            _each(folders),
-            settings,
-            options,
-            fingerprint=assembly.fingerprint(line.embedder, line.chunker),
-            reading=line.loader.reading,
-        )
+        with stage("look"):
+            found = find_unchanged(
+                _each(folders),
+                settings,
+                options,
+                fingerprint=assembly.fingerprint(line.embedder, line.chunker),
+                reading=line.loader.reading,
+            )
         if found is not None:
             report = _report(found, Outcome(), settings.collection, total=found.chunk_count)
         else:
@@ -163,14 +165,15 @@ def _line(
 def _survey(
     folders: Folders, store: Store | None, line: Line, settings: Settings, options: IngestOptions
 ) -> Survey:
-    return survey(
-        _each(folders),
-        store,
-        settings,
-        options,
-        fingerprint=assembly.fingerprint(line.embedder, line.chunker),
-        reading=line.loader.reading,
-    )
+    with stage("look"):
+        return survey(
+            _each(folders),
+            store,
+            settings,
+            options,
+            fingerprint=assembly.fingerprint(line.embedder, line.chunker),
+            reading=line.loader.reading,
+        )
 
 
 def _each(folders: Folders) -> list[str | Path]:

@@ -20,7 +20,7 @@ from retriever.records import Candidate
 from retriever.retrieval.selecting import nearest, select
 from retriever.retrieval.snapshots import Snapshot
 from retriever.retrieval.table import Selection
-from retriever.retrieval.timing import stage
+from retriever.timing import stage
 
 Mode = Literal["hybrid", "semantic", "lexical"]
 

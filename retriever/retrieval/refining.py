@@ -20,8 +20,8 @@ from retriever.merging import Part, merge_neighbours
 from retriever.protocols import Embedder
 from retriever.records import Candidate, Passage
 from retriever.retrieval.reordering import Reordering, warn_skipped
-from retriever.retrieval.timing import stage
 from retriever.settings import Settings
+from retriever.timing import stage
 
 RERANKER = "reranker"
 """The ranker's name in candidates."""

@@ -24,8 +24,8 @@ from retriever.protocols import Embedder
 from retriever.repairing.recovering import refuse_torn
 from retriever.retrieval.filling import Filling, read_vectors
 from retriever.retrieval.table import Selections, Table
-from retriever.retrieval.timing import stage
 from retriever.settings import Settings
+from retriever.timing import stage
 
 EXACT_CHUNKS = 10_000
 """Up to as many a collection is searched exactly, from memory: faster than any index opens."""
@@ -91,7 +91,7 @@ class Snapshot:
         with self._lock:
             if self._is_loaded:
                 return
-            with self.store.guard():
+            with stage("open vectors"), self.store.guard():
                 refuse_torn(self.store, self.state.live)
                 count = self.data.chunk_count()
                 if count:
@@ -111,7 +111,8 @@ class Snapshot:
         """The index of the collection's words, not older than the snapshot."""
         with self._lock:
             if self._lexical is None:
-                self._lexical = open_current(self._settings, self.store, self.state, self.data)
+                with stage("open words"):
+                    self._lexical = open_current(self._settings, self.store, self.state, self.data)
             return self._lexical
 
     def close(self) -> None:
@@ -199,6 +200,10 @@ class Snapshots:
                 snapshot.close()
 
     def _open(self) -> Snapshot:
+        with stage("open"):
+            return self._opened()
+
+    def _opened(self) -> Snapshot:
         store = assembly.open_store(self._settings)
         try:
             snapshot = Snapshot(

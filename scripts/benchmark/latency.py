@@ -24,8 +24,8 @@ from retriever import assembly
 from retriever.collection.filters import translate
 from retriever.retrieval import Retriever
 from retriever.retrieval.filling import read_vectors
-from retriever.retrieval.timing import stage_times
 from retriever.settings import Settings
+from retriever.timing import stage_times
 
 QUERY_WORDS = 7
 JUDGED = 50
