@@ -375,9 +375,9 @@ def serve() -> None:
     import chromadb  # noqa: F401  (imported once, here, so that children start at once)
     import portalocker  # noqa: F401
 
-    store_room._INDEX = {
+    store_room.INDEX = {
         "hnsw": {
-            **store_room._INDEX["hnsw"],
+            **store_room.INDEX["hnsw"],
             "sync_threshold": INDEX_SYNC_ROWS,
             "batch_size": INDEX_SYNC_ROWS // 2,
         }

@@ -59,7 +59,7 @@ def hashing_settings(state_folder: Path) -> Settings:
 
 def write_small_indexes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let Chroma write its index files every few rows; by itself it does so every 1,000."""
-    hnsw = store._INDEX["hnsw"]
+    hnsw = store.INDEX["hnsw"]
     monkeypatch.setitem(hnsw, "sync_threshold", 4)
     monkeypatch.setitem(hnsw, "batch_size", 4)
 

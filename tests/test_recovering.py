@@ -23,8 +23,8 @@ ROWS_PER_REWRITE = 2
 def built(settings: Settings, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """A collection whose index is in files: Chroma writes none before a thousand rows."""
     often = {"sync_threshold": ROWS_PER_REWRITE, "batch_size": ROWS_PER_REWRITE}
-    index = {"hnsw": {**store_room._INDEX["hnsw"], **often}}
-    monkeypatch.setattr(store_room, "_INDEX", index)
+    index = {"hnsw": {**store_room.INDEX["hnsw"], **often}}
+    monkeypatch.setattr(store_room, "INDEX", index)
     ingest(corpus, settings)
     return settings
 
@@ -94,7 +94,7 @@ def test_what_is_written_after_a_torn_index_was_set_aside_is_in_the_new_one(
 ) -> None:
     """A run that looked at the old index before it set it aside has let go of its files."""
     rewrite = {"sync_threshold": 24, "batch_size": 12}
-    monkeypatch.setattr(store_room, "_INDEX", {"hnsw": {**store_room._INDEX["hnsw"], **rewrite}})
+    monkeypatch.setattr(store_room, "INDEX", {"hnsw": {**store_room.INDEX["hnsw"], **rewrite}})
     ingest(corpus, settings)  # a few rows, which are in Chroma's tables and in no index file yet
     die_in_a_write(settings)
     os.utime(settings.storage.path / "docs.1.writing", ns=(0, 0))
