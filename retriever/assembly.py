@@ -16,9 +16,9 @@ from retriever.collection.state import LAYOUT
 from retriever.collection.store import Store, open_for_writing
 from retriever.embedding.cache import FILE_NAME, VectorCache
 from retriever.embedding.catalogue import find_row
-from retriever.embedding.opening import open_embedder
+from retriever.embedding.opening import BACKENDS, open_embedder
 from retriever.embedding.options import EmbedderOptions
-from retriever.errors import CollectionNotFound, RetrieverError
+from retriever.errors import CollectionNotFound, RetrieverError, SettingsError
 from retriever.lexical import LexicalIndex
 from retriever.loading.content import LoadingOptions
 from retriever.loading.loader import DocumentLoader
@@ -119,8 +119,17 @@ def open_collection_embedder(
 
     An application without a config file thus embeds its queries as the collection was built.
     With `follow` the collection decides all of it: for a reader whose collection was swapped.
+
+    Raises:
+        SettingsError: it was built by a class of one's own, which the settings do not name.
     """
     embedding = remembered_embedding(settings, built, follow=follow)
+    if embedding.backend == built.backend and built.backend not in BACKENDS:
+        raise SettingsError(
+            f"The collection was built with model {built.model!r} by an embedder of one's own "
+            f"({built.backend!r}), and data never names code to run. Name its class in the "
+            "settings: embedding.backend = 'package.module:Class'."
+        )
     return open_embedder(embedder_options(settings.model_copy(update={"embedding": embedding})))
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from retriever import assembly
 from retriever.collection.state import Canary
-from retriever.errors import CollectionNotFound, FingerprintMismatch, QueryError
+from retriever.errors import CollectionNotFound, FingerprintMismatch, QueryError, SettingsError
 from retriever.ingestion import IngestOptions, ingest
 from retriever.retrieval import Retriever, build_context
 from retriever.settings import Settings
@@ -143,6 +143,15 @@ def test_a_collection_decides_its_embedder_where_the_settings_leave_it_open(
     ingest(corpus, built)
     with Retriever.open(built) as one, Retriever.open(make_settings()) as other:
         assert one.retrieve("red button") == other.retrieve("red button")
+
+
+def test_an_app_without_settings_is_told_that_it_lacks_the_class_of_the_embedder(
+    ready: Settings,
+) -> None:
+    """A collection says which class's work it holds; only settings may have one run."""
+    bare = Settings.load(**{"storage.path": ready.storage.path})
+    with pytest.raises(SettingsError, match=r"'hashing'.*embedding\.backend = 'package\.module"):
+        Retriever.open(bare)
 
 
 def test_settings_that_name_another_model_are_refused_field_by_field(
