@@ -1,5 +1,9 @@
 """Ingests through a provider that goes wrong in one way at a time, beside one that does not."""
 
+import json
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +21,17 @@ BEFORE = (Fault(), Fault())
 """Two requests are answered before anything goes wrong: the canary's, and a first batch."""
 LONG = "This model's maximum context length is exceeded."
 OUT_OF_ORDER = "answers out of order"
+TOO_LATE = "no answer in time"
+KILLED = "kill -9 in the middle"
+TIMEOUT_S = 2.0
+SETTLING_S = 1.0
+"""Before the process is killed, so that what was answered already is in its cache."""
+INGEST = """
+import json, sys
+from retriever.ingestion import ingest
+from retriever.settings import Settings
+ingest(sys.argv[1], Settings.load(**json.loads(sys.argv[2])))
+"""
 
 FAULTS: dict[str, Fault] = {
     "400 for size": Fault(status=400, body={"error": {"message": LONG}}),
@@ -29,15 +44,16 @@ FAULTS: dict[str, Fault] = {
     "429 without": Fault(status=429),
     "500": Fault(status=500),
     "503": Fault(status=503),
-    "no answer in time": Fault(kind="slow"),
+    TOO_LATE: Fault(kind="slow"),
     "answer cut short": Fault(kind="cut"),
     OUT_OF_ORDER: Fault(),
     "connection reset": Fault(kind="reset"),
     "NaN in a vector": Fault(kind="nan"),
     "wrong width": Fault(kind="narrow"),
     "wrong count": Fault(kind="fewer"),
+    KILLED: Fault(kind="kill"),
 }
-USELESS = {"no answer in time", "answer cut short", "NaN in a vector", "wrong width", "wrong count"}
+USELESS = {TOO_LATE, "answer cut short", "NaN in a vector", "wrong width", "wrong count"}
 """Faults after which the provider has charged for an answer that is of no use."""
 
 
@@ -47,7 +63,7 @@ class Outcome:
 
     fault: str
     first_run: str
-    """`completed`, or the error that it stopped with."""
+    """`completed`, `killed`, or the error that it stopped with."""
     message: str
     requests: int
     """Of all runs."""
@@ -69,21 +85,19 @@ def write_documents(folder: Path) -> Path:
     return folder
 
 
-def settings_for(server: ProviderServer, state: Path) -> Settings:
-    """An ingest into `state`, embedded by the server."""
-    return Settings.load(
-        **{
-            "storage.path": state,
-            "embedding.backend": "openai",
-            "embedding.model": "served-model",
-            "embedding.base_url": server.url,
-            "embedding.api_key": "sk-test",
-            "embedding.dimension": DIMENSION,
-            "embedding.window_tokens": 500,
-            "embedding.timeout_s": 0.5,
-            "embedding.concurrency": 2,
-        }
-    )
+def values_for(server: ProviderServer, state: Path, *, timeout_s: float) -> dict[str, Any]:
+    """The settings of an ingest into `state`, embedded by the server."""
+    return {
+        "storage.path": str(state),
+        "embedding.backend": "openai",
+        "embedding.model": "served-model",
+        "embedding.base_url": server.url,
+        "embedding.api_key": "sk-test",
+        "embedding.dimension": DIMENSION,
+        "embedding.window_tokens": 500,
+        "embedding.timeout_s": timeout_s,
+        "embedding.concurrency": 2,
+    }
 
 
 def held(settings: Settings) -> dict[str, tuple[Any, ...]]:
@@ -103,7 +117,8 @@ def outcomes(folder: Path) -> Iterator[Outcome]:
     """The faultless run, named `none`, and then each fault with a collection of its own."""
     documents = write_documents(folder / "documents")
     with provider_server() as server:
-        clean = settings_for(server, folder / "clean")
+        server.slow_s = 2 * TIMEOUT_S
+        clean = Settings.load(**values_for(server, folder / "clean", timeout_s=60.0))
         ingest(documents, clean)
         expected = held(clean)
         yield _outcome(server, "none", "completed", "", expected, expected)
@@ -111,14 +126,35 @@ def outcomes(folder: Path) -> Iterator[Outcome]:
             _forget(server)
             server.faults = [*BEFORE, fault]
             server.shuffled = name == OUT_OF_ORDER
-            settings = settings_for(server, folder / f"state-{number}")
-            first_run, message = "completed", ""
-            try:
-                ingest(documents, settings)
-            except RetrieverError as error:
-                first_run, message = type(error).__name__, str(error)
+            timeout_s = TIMEOUT_S if name == TOO_LATE else 60.0
+            values = values_for(server, folder / f"state-{number}", timeout_s=timeout_s)
+            settings = Settings.load(**values)
+            run = _killed_run if name == KILLED else _run
+            first_run, message = run(server, documents, values)
+            if first_run != "completed":
                 ingest(documents, settings)
             yield _outcome(server, name, first_run, message, held(settings), expected)
+
+
+def _run(server: ProviderServer, documents: Path, values: dict[str, Any]) -> tuple[str, str]:
+    """How an ingest ended, and with which message."""
+    try:
+        ingest(documents, Settings.load(**values))
+    except RetrieverError as error:
+        return type(error).__name__, str(error)
+    return "completed", ""
+
+
+def _killed_run(server: ProviderServer, documents: Path, values: dict[str, Any]) -> tuple[str, str]:
+    """The same in a process of its own, which the server kills."""
+    process = subprocess.Popen([sys.executable, "-c", INGEST, documents, json.dumps(values)])
+
+    def kill() -> None:
+        time.sleep(SETTLING_S)
+        process.kill()
+
+    server.kill_client = kill
+    return ("killed" if process.wait() < 0 else "completed"), ""
 
 
 def _forget(server: ProviderServer) -> None:

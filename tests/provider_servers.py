@@ -6,7 +6,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,7 +27,7 @@ class Fault:
     body: dict[str, Any] | None = None
     headers: dict[str, str] = field(default_factory=dict)
     kind: str = ""
-    """reset, slow, cut, garbage, fewer, doubled, nan, zero, or narrow; empty for a mere status."""
+    """reset, slow, cut, garbage, kill, fewer, doubled, nan, zero, narrow; empty: only a status."""
 
 
 @dataclass(slots=True)
@@ -60,6 +60,8 @@ class ProviderServer(ThreadingHTTPServer):
         self.most_texts = 10**9
         """More texts in one request are refused with a 400 that speaks of size."""
         self.latency_s = 0.0
+        self.slow_s = 1.0
+        self.kill_client: Callable[[], None] | None = None
         self.limiters: dict[str, Limiter] = {}
         """Of `requests` and of `tokens`."""
         self.tells_limits = True
@@ -101,7 +103,7 @@ class Handler(BaseHTTPRequestHandler):
             self._send(429, {"error": {"message": "Rate limit reached"}}, told)
             return
         time.sleep(self.server.latency_s)
-        if fault.kind in ("reset", "slow", "cut", "garbage"):
+        if fault.kind in ("reset", "slow", "cut", "garbage", "kill"):
             self._misbehave(fault, recorded)
         elif fault.status != 200:
             self._send(fault.status, fault.body or {"error": {"message": "no"}}, fault.headers)
@@ -143,7 +145,9 @@ class Handler(BaseHTTPRequestHandler):
             self.connection.close()
         elif fault.kind == "slow":
             self._charge(recorded)
-            time.sleep(1.0)
+            time.sleep(self.server.slow_s)
+        elif fault.kind == "kill" and self.server.kill_client is not None:
+            self.server.kill_client()
         else:
             self._charge(recorded)
             content = b'{"data": [{"index": 0, "embed'

@@ -1,7 +1,7 @@
 """Whatever a provider does wrong, nothing is lost and nothing is paid for twice."""
 
 import pytest
-from provider_faults import FAULTS, Outcome, outcomes
+from provider_faults import FAULTS, KILLED, Outcome, outcomes
 
 from retriever.embedding import retrying
 
@@ -37,4 +37,5 @@ def test_nothing_is_paid_for_twice(found: dict[str, Outcome], fault: str) -> Non
 def test_a_final_fault_stops_the_run_with_an_error_and_any_other_does_not(
     found: dict[str, Outcome], fault: str
 ) -> None:
-    assert found[fault].first_run == ("EmbeddingRejected" if fault in FINAL else "completed")
+    expected = "EmbeddingRejected" if fault in FINAL else "completed"
+    assert found[fault].first_run == ("killed" if fault == KILLED else expected)

@@ -3,7 +3,8 @@
     python scripts/benchmark/faults.py [--json]
 
 A server on this machine speaks OpenAI's protocol and charges tokens. Each fault strikes the third
-request of an ingest of 200 documents. A run that stops is followed by another, without a fault.
+request of an ingest of 200 documents; the last one kills the process that ingests. A run that
+stops is followed by another, without a fault.
 `paid` are the tokens of all runs, `useless` those of answers that came too late, cut or wrong;
 paid twice is what remains beyond the price of a run without a fault.
 """
