@@ -113,11 +113,21 @@ def test_a_set_without_one_of_its_files_says_which(tmp_path: Path, missing: str)
         {"question": "x", "answers": {}},
         {"question": "x"},
         {"question": "x", "answers": [], "where": "year"},
+        {"question": "x", "answers": [], "wehre": {"year": 3}},
+        {"question": "x", "answers": [{"source": "a", "pge": 3}]},
+        {"question": "x", "answers": ["a.md"]},
+        ["question", "answers"],
     ],
 )
 def test_a_question_that_is_none_is_refused(tmp_path: Path, row: object) -> None:
     with pytest.raises(SettingsError, match="line 1: not a question"):
         read_questions(write_lines(tmp_path / "q.jsonl", row))
+
+
+def test_notes_beside_a_question_are_no_mistake(tmp_path: Path) -> None:
+    row = {"question": "x", "answers": [{"source": "a", "note": 1}], "answer": "y", "drafted_by": 2}
+    (question,) = read_questions(write_lines(tmp_path / "q.jsonl", row))
+    assert question.sources == {"a"}
 
 
 # Measures

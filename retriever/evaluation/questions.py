@@ -1,5 +1,6 @@
 """Judged questions: what was asked, and where the answers stand."""
 
+import difflib
 import json
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -12,6 +13,10 @@ from retriever.errors import SettingsError
 EXPECTED = '{"question": "...", "answers": [{"source": "..."}]}'
 MOST_LINE_CHARACTERS = 50_000_000
 """A longer line is cut, and then no JSON: memory stays bounded whatever file was named."""
+QUESTION_KEYS = ("question", "answers", "id", "where")
+ANSWER_KEYS = ("source", "page", "start", "end", "text")
+LIKENESS_OF_A_MISTAKE = 0.75
+"""Of two words, from 0 to 1: `pge` is one of `page`, `drafted_by` is none of any key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +114,18 @@ def _parsed(line: str, path: Path, number: int) -> Any:
         ) from error
 
 
+def _refuse_misspelt(row: Any, known: Collection[str]) -> None:
+    """Other keys are somebody's notes; one that is nearly a known one, and in its place, is not."""
+    if not isinstance(row, dict):
+        raise TypeError("it is no object")
+    absent = set(known) - set(row)
+    for key in sorted(set(row) - set(known)):
+        if near := difflib.get_close_matches(key, absent, n=1, cutoff=LIKENESS_OF_A_MISTAKE):
+            raise ValueError(f"there is no {key!r}; did you mean {near[0]!r}?")
+
+
 def _question(row: Any, number: int) -> Question:
+    _refuse_misspelt(row, QUESTION_KEYS)
     text = row["question"]
     if not isinstance(text, str) or not text.strip():
         raise ValueError("the question is empty or no text")
@@ -123,6 +139,7 @@ def _question(row: Any, number: int) -> Question:
 
 
 def _answer(row: Any) -> Answer:
+    _refuse_misspelt(row, ANSWER_KEYS)
     source = row["source"]
     if not isinstance(source, str) or not source:
         raise ValueError("a source is empty or no text")

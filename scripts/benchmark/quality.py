@@ -5,8 +5,9 @@
 DATA holds `retrieval/<set>` (or `retrieval/<set>/<language>`) with corpus.jsonl,
 queries.jsonl and qrels.tsv. Each set is ingested once, as `retriever eval` does it, and asked by
 meaning (semantic), by words (lexical), and by both: fused by reciprocal rank (RRF, constant 60)
-and as the default does. A document counts by its best passage. Intervals are bootstrapped over
-questions, 95 of 100. Vectors are kept in the cache, so that a second run embeds nothing.
+and as the default does. The first three rank single chunks; a document counts by its best one.
+Intervals are bootstrapped over questions, 95 of 100. Vectors are kept in the cache, so that a
+second run embeds nothing. With --json each set is an object on a line of its own.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import csv
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +27,7 @@ from retriever.evaluation.beir import read_judged_set
 from retriever.evaluation.measures import JudgedRanking, Values, judge, parse_measure
 from retriever.evaluation.resampling import estimate
 from retriever.evaluation.temporary import Built, built_from_set
-from retriever.fusion import RANK_CONSTANT
+from retriever.fusion import fuse_reciprocal
 from retriever.settings import Settings
 
 MEASURES = (parse_measure("nDCG@10"), parse_measure("Recall@100"))
@@ -89,9 +91,10 @@ def ways(built: Built, rerank: bool) -> dict[str, Settings]:
         part = getattr(built.settings, section).model_copy(update=values)
         return built.settings.model_copy(update={section: part})
 
+    chunks = {"merge_neighbours": False, "duplicates": "none"}
     found = {
-        "semantic": changed("retrieval", mode="semantic"),
-        "lexical": changed("retrieval", mode="lexical"),
+        "semantic": changed("retrieval", mode="semantic", **chunks),
+        "lexical": changed("retrieval", mode="lexical", **chunks),
         "default": built.settings,
     }
     if rerank:
@@ -102,14 +105,20 @@ def ways(built: Built, rerank: bool) -> dict[str, Settings]:
 
 
 def reciprocal(semantic: Answered, lexical: Answered) -> list[str]:
-    """Documents of both rankings of passages by reciprocal rank, best first."""
-    scores: dict[str, float] = {}
-    names: dict[str, str] = {}
-    for answered in (semantic, lexical):
-        for rank, passage in enumerate(answered.passages, start=1):
-            scores[passage.id] = scores.get(passage.id, 0.0) + 1 / (RANK_CONSTANT + rank)
-            names[passage.id] = answered.unit_of(passage)
-    return list(dict.fromkeys(names[one] for one in sorted(scores, key=lambda i: -scores[i])))
+    """Documents of both rankings of chunks by reciprocal rank, best first."""
+    units = {
+        passage.id: answered.unit_of(passage)
+        for answered in (semantic, lexical)
+        for passage in answered.passages
+    }
+    rankings = [
+        [
+            replace(passage.candidates[0], rank=rank)
+            for rank, passage in enumerate(answered.passages, start=1)
+        ]
+        for answered in (semantic, lexical)
+    ]
+    return list(dict.fromkeys(units[one.chunk_id] for one in fuse_reciprocal(rankings)))
 
 
 def measure(folder: Path, settings: Settings, *, rerank: bool) -> Measured:
@@ -195,9 +204,9 @@ def main() -> None:
     results = {}
     for name, folder in judged_folders(arguments.data_folder, arguments.sets):
         results[name] = measure(folder, settings, rerank=arguments.rerank)
-    if arguments.json:
-        print(json.dumps(as_object(results), indent=1))
-    else:
+        if arguments.json:
+            print(json.dumps(as_object({name: results[name]})), flush=True)
+    if not arguments.json:
         print_tables(results)
 
 
