@@ -163,9 +163,9 @@ def test_every_path_that_is_named_exists() -> None:
 
 
 def test_every_option_that_is_named_exists(capsys: pytest.CaptureFixture[str]) -> None:
-    for words in (["ingest", "-h"], ["search", "-h"], ["eval", "-h"], ["train-words", "-h"]):
+    for command in ("ingest", "search", "eval", "train-words", "similar", "related", "clusters"):
         with pytest.raises(SystemExit):
-            main(words)
+            main([command, "-h"])
     known = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) - {"--index-url"}
     assert named <= known
