@@ -27,13 +27,15 @@ from retriever import assembly
 from retriever.checking import inspecting, isolation
 from retriever.checking.checks import check
 from retriever.collection.state import Run
-from retriever.errors import EmbeddingUnavailable, FingerprintMismatch
+from retriever.errors import CollectionDamaged, EmbeddingUnavailable, FingerprintMismatch
 from retriever.ingestion import ingest
 from retriever.protocols import Vectors
 from retriever.repairing import mending
 from retriever.repairing.repairs import RepairReport, repair
 from retriever.retrieval import Retriever
 from retriever.settings import Settings
+from retriever.swapping.returning import rollback
+from retriever.swapping.swaps import swap
 from retriever.testing import HashingEmbedder
 
 PUMP = "corpus/pump.md"
@@ -164,6 +166,34 @@ def test_missing_documents_are_rebuilt_and_no_text_is_embedded_again(whole: Sett
     assert (run.added, run.updated, run.chunks.embedded) == (0, DOCUMENTS, 0)
     assert check(whole).findings == ()
     assert same(contents(whole), before)
+
+
+def test_a_collection_without_its_chunks_is_made_anew_by_the_next_run(whole: Settings) -> None:
+    """Nothing of it is left to mend: readers and check say so, and the cache has its vectors."""
+    before = contents(whole)
+    with assembly.open_store(whole) as opened:
+        opened._client.delete_collection(state_of(whole).live)
+    with pytest.raises(CollectionDamaged, match="is gone, which a collection needs"):
+        Retriever.open(whole)
+    (finding,) = repair(whole).left
+    assert (finding.kind, "ingest its folder again" in finding.text) == ("chunks", True)
+    run = ingest(corpus_of(whole), whole)
+    assert (run.added, run.chunks.embedded, run.chunks.reused) == (DOCUMENTS, 0, CHUNKS)
+    assert check(whole).findings == ()
+    assert same(contents(whole), before)
+
+
+def test_chunks_that_are_gone_are_not_made_anew_where_there_is_a_way_back(whole: Settings) -> None:
+    embedding = whole.embedding.model_copy(update={"model": "other"})
+    other = whole.model_copy(update={"embedding": embedding})
+    swap(other)
+    with assembly.open_store(other) as opened:
+        opened._client.delete_collection(state_of(other).live)
+    with pytest.raises(CollectionDamaged, match="is gone, which a collection needs"):
+        ingest(corpus_of(other), other)
+    assert "retriever rollback goes back" in repair(other).left[0].text
+    assert rollback(other).live == "docs.1"
+    assert check(whole).findings == ()
 
 
 @pytest.mark.slow

@@ -24,7 +24,7 @@ from retriever.collection.locking import (
 )
 from retriever.collection.physical import PhysicalCollection
 from retriever.collection.state import CollectionState, build_metadata
-from retriever.errors import CollectionNotFound
+from retriever.errors import CollectionDamaged, CollectionNotFound
 from retriever.records import Fingerprint
 
 _DOCUMENTS = ".documents"
@@ -209,7 +209,11 @@ class Store:
             self.drop_generation(name)
 
     def physical(self, name: str) -> PhysicalCollection:
-        """The data of a physical collection."""
+        """The data of a physical collection.
+
+        Raises:
+            CollectionDamaged: one of its two parts is not there.
+        """
         with self._errors():
             if self._batch_rows is None:
                 self._batch_rows = self._client.get_max_batch_size() or _UNKNOWN_BATCH_ROWS
@@ -217,8 +221,8 @@ class Store:
                 self._batch_rows = min(self._batch_rows, _UNKNOWN_BATCH_ROWS)
             return PhysicalCollection(
                 name,
-                self._client.get_collection(name, embedding_function=None),
-                self._client.get_collection(name + _DOCUMENTS, embedding_function=None),
+                self._part(name),
+                self._part(name + _DOCUMENTS),
                 guard=functools.partial(self.guard, writing=name),
                 errors=self._errors,
                 batch_rows=self._batch_rows,
@@ -226,16 +230,24 @@ class Store:
 
     def remains(self, name: str) -> PhysicalCollection:
         """The data of a physical collection that has lost its documents: to read its chunks."""
-        with self._errors():
-            chunks = self._client.get_collection(name, embedding_function=None)
         return PhysicalCollection(
             name,
-            chunks,
+            self._part(name),
             _NoDocuments(),
             guard=functools.partial(self.guard, writing=name),
             errors=self._errors,
             batch_rows=1,
         )
+
+    def _part(self, name: str) -> Any:
+        try:
+            with self._errors():
+                return self._client.get_collection(name, embedding_function=None)
+        except chroma.Absent as error:
+            raise CollectionDamaged(
+                f"{self.options.place}: {name} is gone, which a collection needs. retriever check "
+                "says what is left, retriever repair mends what can be mended."
+            ) from error
 
     def summaries(self) -> Iterator[CollectionSummary]:
         """Every collection at a glance."""

@@ -8,7 +8,12 @@ from retriever import assembly
 from retriever.collection.physical import PhysicalCollection
 from retriever.collection.state import CollectionState, differences
 from retriever.collection.store import Store
-from retriever.errors import CollectionError, FingerprintMismatch, LoadingError
+from retriever.errors import (
+    CollectionDamaged,
+    CollectionError,
+    FingerprintMismatch,
+    LoadingError,
+)
 from retriever.ingestion import planning, roots
 from retriever.ingestion.planning import Plan
 from retriever.loading.loader import hash_file
@@ -150,7 +155,12 @@ def _usable(
     store: Store, state: CollectionState, now: Fingerprint
 ) -> tuple[CollectionState | None, PhysicalCollection | None]:
     """The collection, if it is there and was built as the settings say."""
-    data = store.physical(state.live)
+    try:
+        data = store.physical(state.live)
+    except CollectionDamaged:
+        if state.previous is None and state.live in store.missing_parts(state.live):
+            return None, None  # no chunk is left, and no way back: it is made anew
+        raise
     built = data.fingerprint
     differing = differences(built.embedding, now.embedding)
     differing |= differences(built.chunking, now.chunking)
