@@ -105,9 +105,7 @@ def find_outliers(
         CollectionError: the collection is not there, or a writer is at work.
     """
     settings = settings or Settings.load()
-    _refuse_threshold("centre", least_centre_score, within=(-1.0, 1.0))
-    _refuse_threshold("local outlier factor", most_loneliness, within=(0.0, math.inf))
-    _refuse_threshold("near-duplicates", least_duplicate_score, within=(-1.0, 1.0))
+    _refuse_thresholds(least_centre_score, most_loneliness, least_duplicate_score)
     points = _read(settings, unit, neighbours)
     centre = centroid_scores(points.vectors)
     factors = local_outlier_factors(points.vectors, neighbours=neighbours, seed=seed)
@@ -139,12 +137,16 @@ def find_outliers(
     )
 
 
-def _refuse_threshold(name: str, value: float, *, within: tuple[float, float]) -> None:
-    if not within[0] <= value <= within[1]:
-        least, most = (f"{one:g}" for one in within)
-        raise QueryError(
-            f"The threshold of the {name} is {value:g}; it lies from {least} to {most}."
-        )
+def _refuse_thresholds(centre: float, loneliness: float, duplicates: float) -> None:
+    for name, value, least, most in (
+        ("cosine with the centre", centre, -1.0, 1.0),
+        ("local outlier factor", loneliness, 0.0, math.inf),
+        ("cosine of near-duplicates", duplicates, -1.0, 1.0),
+    ):
+        if not least <= value <= most:
+            raise QueryError(
+                f"The threshold of the {name} is {value:g}, not from {least:g} to {most:g}."
+            )
 
 
 def _read(settings: Settings, unit: Unit, neighbours: int) -> Points:
