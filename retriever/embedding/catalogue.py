@@ -94,7 +94,7 @@ def _openai(name: str, config: str, dimension: int, price_usd: float, mteb: floa
         name=name,
         backend="openai",
         dimension=dimension,
-        window_tokens=8191,
+        window_tokens=8192,  # says the docstring of OpenAI's client
         config=config,
         pooling="provider",
         licence="proprietary",
