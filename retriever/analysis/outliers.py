@@ -113,7 +113,6 @@ def find_outliers(
     far, lonely = centre < least_centre_score, factors > most_loneliness
     rows = order[(far | lonely)[order]]
     pairs, count = _duplicates(points, least_duplicate_score)
-    found = zip(rows.tolist(), _neighbours(points, rows), strict=True)
     return OutlierReport(
         collection=settings.collection,
         unit=unit,
@@ -130,7 +129,7 @@ def find_outliers(
                 lonely=bool(lonely[row]),
                 nearest=near,
             )
-            for row, near in found
+            for row, near in zip(rows.tolist(), _neighbours(points, rows), strict=True)
         ),
         duplicates=pairs,
         duplicate_count=count,
