@@ -26,8 +26,14 @@ from damaged_collections import (
 from retriever import assembly
 from retriever.checking import inspecting, isolation
 from retriever.checking.checks import check
+from retriever.collection import segments
 from retriever.collection.state import Run
-from retriever.errors import CollectionDamaged, EmbeddingUnavailable, FingerprintMismatch
+from retriever.errors import (
+    CollectionDamaged,
+    CollectionError,
+    EmbeddingUnavailable,
+    FingerprintMismatch,
+)
 from retriever.ingestion import ingest
 from retriever.protocols import Vectors
 from retriever.repairing import mending
@@ -166,6 +172,23 @@ def test_missing_documents_are_rebuilt_and_no_text_is_embedded_again(whole: Sett
     assert (run.added, run.updated, run.chunks.embedded) == (0, DOCUMENTS, 0)
     assert check(whole).findings == ()
     assert same(contents(whole), before)
+
+
+@pytest.mark.parametrize("place", [0, 8_192])
+def test_a_damaged_database_is_told_with_the_way_out_which_embeds_nothing(
+    whole: Settings, place: int
+) -> None:
+    """Nothing can be read then: not the state of a collection, nor its texts."""
+    roots = corpus_of(whole)
+    with segments.database(whole.storage.path).open("r+b") as file:
+        file.seek(place)
+        file.write(b"scribble" * 4_000)
+    with pytest.raises(CollectionError, match="move its folder `chroma` away"):
+        repair(whole)
+    (whole.storage.path / "chroma").rename(whole.storage.path / "away")
+    run = ingest(roots, whole)
+    assert (run.added, run.chunks.embedded) == (DOCUMENTS, 0)
+    assert check(whole).findings == ()
 
 
 def test_a_collection_without_its_chunks_is_made_anew_by_the_next_run(whole: Settings) -> None:

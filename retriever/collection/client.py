@@ -167,6 +167,9 @@ def _named(**values: str | None) -> dict[str, str]:
     return {name: value for name, value in values.items() if value is not None}
 
 
+_BROKEN_DATABASE = ("malformed", "not a database")
+
+
 @contextlib.contextmanager
 def chroma_errors(place: str) -> Iterator[None]:
     """Turn Chroma's errors, and those of its HTTP client, into this package's."""
@@ -192,11 +195,21 @@ def chroma_errors(place: str) -> Iterator[None]:
             ) from error
         if any(sign in str(error) for sign in _DROPPED):
             raise Absent(f"{place}: {error}") from error
-        raise CollectionError(f"{place}: {type(error).__name__}: {error}") from error
+        raise CollectionError(_told(place, error)) from error
     except ValueError as error:
         if "Could not connect" in str(error):
             raise CollectionError(
                 f"{place} does not answer. Is the server running, and are storage.host and "
                 "storage.port right?"
             ) from error
-        raise CollectionError(f"{place}: {error}") from error
+        raise CollectionError(_told(place, error)) from error
+
+
+def _told(place: str, error: Exception) -> str:
+    if any(sign in str(error) for sign in _BROKEN_DATABASE):
+        return (
+            f"{place}: Chroma's database is damaged ({error}). Restore it from a backup. Without "
+            "one, move its folder `chroma` away and ingest the folders again: vectors that are in "
+            "the cache are not embedded again."
+        )
+    return f"{place}: {error}"
