@@ -214,6 +214,16 @@ def test_an_ingest_that_changes_nothing_loads_neither_chroma_nor_a_model(
     assert loaded.isdisjoint({*HEAVY, "chromadb", "openvino", "onnxruntime", "tantivy", "rich"})
 
 
+def test_importing_the_package_loads_next_to_nothing() -> None:
+    """What an application pays at its start: names alone, and what they need comes with them."""
+    code = "import sys, retriever; print(' '.join(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, encoding="utf-8"
+    )
+    loaded = set(done.stdout.split())
+    assert loaded.isdisjoint({*HEAVY, "numpy", "chromadb", "openvino", "pydantic", "typer", "rich"})
+
+
 @pytest.mark.slow
 @pytest.mark.model
 def test_cold_commands_load_no_torch(tmp_path: Path, corpus: Path) -> None:
