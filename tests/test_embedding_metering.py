@@ -107,6 +107,27 @@ def test_a_limit_that_is_set_is_kept_evenly() -> None:
     assert ran.used >= 0.9 * 1200
 
 
+@given(
+    per_s=st.integers(2, 60),
+    stalls_s=st.lists(st.floats(0.0, 0.4), min_size=1, max_size=40),
+)
+def test_what_makes_up_for_a_stall_stays_within_a_seconds_share(
+    per_s: int, stalls_s: list[float]
+) -> None:
+    """However late calls start, those that follow are no rush; of short delays none is lost."""
+    meter, now_s = Meter(per_s * 60), 0.0
+    limiter = SlidingWindow(per_s, period_s=1.0)
+    for number in range(per_s * 12):
+        now_s += meter.wait_s(1, now_s) + 1e-6
+        now_s += stalls_s[number // per_s % len(stalls_s)] if number % per_s == 0 else 0.0
+        meter.start(number, 1, now_s)
+        allowed, _ = limiter.take(1, now_s)
+        assert allowed
+        meter.end(number, now_s + 1e-9, charged=1)
+    if max(stalls_s) < 0.2:
+        assert now_s <= 12 / 0.9 + 0.3
+
+
 @pytest.mark.parametrize("kind", LIMITERS)
 @pytest.mark.parametrize("charged", [1.0, 0.5])
 @pytest.mark.parametrize("tells", [True, False])

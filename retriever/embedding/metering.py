@@ -15,8 +15,10 @@ SHARE = 0.95
 """Part of a limit that even calls use: calls that the network bunches together stay below it."""
 WINDOW_S = 61.0
 """In no such time more than a minute's limit: a second for what the network delays."""
-SLACK_S = 0.05
+SLACK_S = 0.25
 """A call that starts this much late does not delay those after it."""
+SECOND_S = 1.0
+"""What makes up for a delay stays within a second's share: some count by the second."""
 REORDER_S = 0.1
 """Calls that start this close together may arrive in another order."""
 KEPT_S = 2.0
@@ -64,6 +66,7 @@ class Meter:
         self._even_at_s = -math.inf
         self._window: deque[_Call] = deque()
         self._window_sum = 0.0
+        self._second: deque[tuple[float, _Call]] = deque()
         self._recent: dict[int, _Call] = {}
         self._told: _Told | None = None
         self._least: Gauge | None = None
@@ -91,6 +94,7 @@ class Meter:
             self._told.uncounted[number] = call
         if call.even:
             self._window.append(call)
+            self._second.append((now_s, call))
             self._window_sum += amount
             begun_s = max(self._even_at_s, now_s - SLACK_S)
             self._even_at_s = begun_s + amount / self._even_per_s
@@ -138,7 +142,7 @@ class Meter:
         self._forget(now_s)
         if self._per_minute is None:
             return 0.0
-        wait_s = max(0.0, self._even_at_s - now_s)
+        wait_s = max(0.0, self._even_at_s - now_s, self._second_wait_s(now_s))
         excess = self._window_sum + min(amount, self._per_minute) - self._per_minute
         for call in self._window:
             if excess <= 0:
@@ -146,6 +150,20 @@ class Meter:
             if not call.ended:
                 return math.inf
             wait_s = max(wait_s, call.started_s + WINDOW_S - now_s)
+            excess -= call.amount
+        return wait_s
+
+    def _second_wait_s(self, now_s: float) -> float:
+        """Seconds until less than a second's share started in the last one."""
+        while self._second and self._second[0][0] <= now_s - SECOND_S:
+            self._second.popleft()
+        excess = sum(call.amount for _, call in self._second)
+        excess -= (self._per_minute or math.inf) / MINUTE_S * SECOND_S
+        wait_s = 0.0
+        for started_s, call in self._second:
+            if excess < 0:
+                break
+            wait_s = started_s + SECOND_S - now_s
             excess -= call.amount
         return wait_s
 

@@ -50,7 +50,7 @@ _BEYOND_A_MINUTE = re.compile(r"request too large", re.IGNORECASE)
 PACE_SETTINGS = "embedding.requests_per_minute and embedding.tokens_per_minute"
 _NO_MONEY = "insufficient_quota"
 _ADVICE = {
-    401: "Check the key: OPENAI_API_KEY or embedding.api_key.",
+    401: "Check the key: OPENAI_API_KEY, embedding.api_key or embedding.headers.",
     403: "The key may not use this model: check its permissions.",
     404: "Check embedding.model and embedding.base_url.",
 }
