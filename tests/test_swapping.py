@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from retriever import assembly
+from retriever.checking.checks import check
 from retriever.collection.physical import PhysicalCollection
 from retriever.collection.store import Store
 from retriever.errors import CollectionError, FingerprintMismatch, SettingsError
@@ -140,6 +141,19 @@ def test_a_rollback_from_a_generation_that_cannot_tell_what_it_holds_is_done_all
         store.drop_generation("docs.2")
     report = rollback(built)
     assert (report.live, report.difference) == ("docs.1", None)
+
+
+def test_after_two_swaps_there_is_one_way_back_and_nothing_else_is_left(
+    built: Settings, make_settings: MakeSettings
+) -> None:
+    swap(make_settings(**OTHER))
+    third = make_settings(**{"embedding.model": "third", "embedding.dimension": 96})
+    report = swap(third)
+    assert (report.live, report.previous) == ("docs.3", "docs.2")
+    with assembly.open_store(built) as store:
+        assert store.generations(store.state(built.collection)) == ["docs.2", "docs.3"]
+    assert check(third).findings == ()
+    assert rollback(third).live == "docs.2"
 
 
 def test_pruning_leaves_the_live_generation_and_no_way_back(

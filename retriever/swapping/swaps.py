@@ -137,7 +137,7 @@ def swap(
 
     Both generations are compared on sampled queries, and on `questions` where there are any.
     Readers are served by the old generation until the switch and by the new one from their
-    next query on. The old generation is kept: see `returning`.
+    next query on. The old generation is kept, see `returning`; one before it is deleted.
 
     Raises:
         CollectionLocked: another process is writing.
@@ -201,6 +201,8 @@ class _Swap:
         compared = self._compare(target, questions)
         switched = state.next(live=name, previous=state.live, run=None)
         save_in_step(self._settings, self._store, switched, target)
+        if state.previous is not None:
+            self._store.drop_generation(state.previous)  # there is one way back
         return SwapReport(
             collection=state.name,
             live=name,
