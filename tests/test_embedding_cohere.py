@@ -109,6 +109,13 @@ def test_a_fault_that_stays_is_raised_after_max_attempts(server: ProviderServer)
     assert len(server.requests) == 3
 
 
+@pytest.mark.parametrize("status", [400, 413])
+def test_a_batch_that_is_too_large_is_halved(server: ProviderServer, status: int) -> None:
+    server.faults = [Fault(status=status, body={"message": "too many tokens: limit exceeded"})]
+    assert opened(server).embed_chunks(["cat", "dog"]).shape == (2, DIMENSION)
+    assert [len(request.texts) for request in server.requests] == [2, 1, 1]
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
 def test_a_final_fault_is_raised_at_once(server: ProviderServer, status: int) -> None:
     server.faults = [Fault(status=status, body={"message": "no"})]

@@ -203,6 +203,13 @@ def test_calls_are_spread_and_every_text_is_sent_once(server: ProviderServer) ->
     assert len(server.requests) == 5
 
 
+def test_a_call_holds_at_most_2048_texts(server: ProviderServer) -> None:
+    texts = [f"text number {i}" for i in range(4200)]
+    opened(server, concurrency=1).embed_chunks(texts)
+    assert sum(len(request.texts) for request in server.requests) == 4200
+    assert max(len(request.texts) for request in server.requests) == 2048
+
+
 def test_a_call_stays_within_the_tokens_of_one_request(server: ProviderServer) -> None:
     texts = [f"{i} " + "x" * 90_000 for i in range(5)]
     opened(server, window_tokens=100_000).embed_chunks(texts)

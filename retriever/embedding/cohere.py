@@ -9,9 +9,9 @@ import numpy as np
 
 from retriever.embedding.catalogue import find_row
 from retriever.embedding.masking import Mask
-from retriever.embedding.openai import PACE_SETTINGS, TRANSIENT_STATUS
+from retriever.embedding.openai import ABOUT_SIZE, PACE_SETTINGS, TRANSIENT_STATUS
 from retriever.embedding.options import EmbedderOptions
-from retriever.embedding.provider import Answer, Limits, OverLimit, Side
+from retriever.embedding.provider import Answer, Limits, OverLimit, Side, TooLargeError
 from retriever.embedding.provider_tokens import open_counter
 from retriever.embedding.rate_headers import read_limits, retry_after_s
 from retriever.embedding.remote import RemoteEmbedder
@@ -154,6 +154,8 @@ class CohereProvider:
         status = error.status_code or 0
         answer = f"Cohere answered {status} for {self._model}: {self._mask.quoted(str(error.body))}"
         headers = {key.lower(): value for key, value in (error.headers or {}).items()}
+        if status == 413 or (status == 400 and ABOUT_SIZE.search(answer)):
+            return TooLargeError(f"{answer}. Make smaller chunks (chunking.tokens).")
         if status == 429:
             return OverLimit(
                 f"{answer}. Try again later, or set {PACE_SETTINGS} to what the plan allows.",

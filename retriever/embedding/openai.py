@@ -42,7 +42,7 @@ COUNTING_ADVICE = (
 
 OWN_FIELDS = frozenset({"model", "input", "encoding_format", "dimensions"})
 
-_ABOUT_SIZE = re.compile(
+ABOUT_SIZE = re.compile(
     r"context.?length|maximum|max_tokens|too (?:large|long|many)|exceed|reduce", re.IGNORECASE
 )
 _BEYOND_A_MINUTE = re.compile(r"request too large", re.IGNORECASE)
@@ -241,7 +241,7 @@ class OpenAIProvider:
         status, said = error.status_code, self._mask.quoted(str(error.message))
         answer = f"{self._server} answered {status} for {self._options.model}: {said}"
         no_money = _NO_MONEY in (error.code, error.type)
-        too_large = status == 413 or (status == 400 and _ABOUT_SIZE.search(said))
+        too_large = status == 413 or (status == 400 and ABOUT_SIZE.search(said))
         if too_large or (status == 429 and _BEYOND_A_MINUTE.search(said)):
             return TooLargeError(f"{answer} Make smaller chunks (chunking.tokens).")
         if status == 429 and not no_money:
