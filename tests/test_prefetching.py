@@ -3,11 +3,13 @@
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from retriever.ingestion.batching import Prepared, batches
 from retriever.ingestion.prefetching import prefetched
 
 
@@ -60,3 +62,13 @@ def test_leaving_early_stops_the_thread() -> None:
     with prefetched(endless(), ahead=2, weigh=one, most_weight=9) as found:
         next(found)
     assert not [thread for thread in threading.enumerate() if "prefetch" in thread.name]
+
+
+def test_the_model_has_work_early_and_later_batches_are_large() -> None:
+    """The first batch is small, each one twice the one before it, up to the setting."""
+    chunks: Any = range(10)
+    file: Any = None
+    documents = [Prepared(file=file, document=None, chunks=chunks)] * 500
+    sizes = [batch.chunk_count for batch in batches(documents, most_chunks=1_000)]
+    assert sizes == [130, 260, 520, 1_000, 1_000, 1_000, 1_000, 90]
+    assert [batch.chunk_count for batch in batches(documents[:6], most_chunks=20)] == [20, 20, 20]

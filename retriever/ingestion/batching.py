@@ -18,6 +18,8 @@ from retriever.records import Chunk, CorpusFile, Document, DocumentRecord
 
 FILES_AHEAD = 32
 CHARACTERS_AHEAD = 16_000_000
+FIRST_CHUNKS = 128
+"""Chunks of a run's first batch: the model has work as soon as so many are cut."""
 MOST_FILES = 256
 """Files of a batch, where they are too small to fill it with chunks."""
 
@@ -199,13 +201,18 @@ def _weight(one: Prepared) -> int:
 
 
 def batches(prepared: Iterable[Prepared], *, most_chunks: int) -> Iterator[Batch]:
-    """Documents in batches that end with the one that brings them to `most_chunks`."""
+    """Documents in batches that end with the one that brings them to `most_chunks`.
+
+    The first ones are smaller, each twice as large as the one before it.
+    """
+    wanted = min(most_chunks, FIRST_CHUNKS)
     batch = Batch()
     for one in prepared:
         batch.prepared.append(one)
-        if batch.chunk_count >= most_chunks or len(batch.prepared) >= MOST_FILES:
+        if batch.chunk_count >= wanted or len(batch.prepared) >= MOST_FILES:
             yield batch
             batch = Batch()
+            wanted = min(most_chunks, 2 * wanted)
     if batch.prepared:
         yield batch
 
