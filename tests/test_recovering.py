@@ -89,6 +89,7 @@ def test_the_next_run_mends_a_torn_index_and_embeds_nothing(built: Settings, cor
     assert not is_marked(built)
 
 
+@pytest.mark.slow
 def test_what_is_written_after_a_torn_index_was_set_aside_is_in_the_new_one(
     settings: Settings, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -143,6 +143,7 @@ def test_a_rollback_from_a_generation_that_cannot_tell_what_it_holds_is_done_all
     assert (report.live, report.difference) == ("docs.1", None)
 
 
+@pytest.mark.slow
 def test_after_two_swaps_there_is_one_way_back_and_nothing_else_is_left(
     built: Settings, make_settings: MakeSettings
 ) -> None:
