@@ -1,5 +1,7 @@
 """From a ranking to passages: reranked, without repetition, spread, joined, on real Chroma."""
 
+import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -209,6 +211,21 @@ def test_calls_that_were_given_up_are_bounded() -> None:
     time.sleep(0.6)
     with pytest.raises(RerankingUnavailable, match="longer"):
         reordering.scores("a", ["b"], HashingEmbedder)
+
+
+def test_python_ends_after_a_call_that_was_given_up() -> None:
+    program = (
+        "import sys; sys.path[:0] = ['tests']; from test_refining import *\n"
+        "class Last(SlowReranker):\n"
+        "    def rerank(self, query, texts):\n"
+        "        super().rerank(query, texts); print('ended')\n"
+        "try: Reordering(lambda _: Last(), timeout_s=0.001).scores('a', ['b'], HashingEmbedder)\n"
+        "except RerankingUnavailable: print('given up')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.split("\n") == ["given up", "ended", ""]
 
 
 def test_late_interaction_reads_the_collections_own_embedder(ask: Ask) -> None:

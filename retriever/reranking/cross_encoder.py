@@ -4,9 +4,11 @@ Source: Nogueira and Cho 2019, Passage Re-ranking with BERT. The score is the lo
 of the model's one output.
 """
 
+import contextlib
+import logging
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -75,8 +77,6 @@ def load_cross_encoder(options: RerankerOptions) -> Any:
     Raises:
         RerankingError: it cannot be loaded, or it tells classes apart instead of scoring.
     """
-    from sentence_transformers import CrossEncoder
-
     name = os.path.expanduser(options.model)
     is_folder = os.path.isdir(name)
     if name.startswith((os.sep, ".")) and not is_folder:
@@ -88,21 +88,14 @@ def load_cross_encoder(options: RerankerOptions) -> Any:
     reason: Exception | None = None
     for only_local in (True,) if is_folder else (True, False):
         try:
-            found = CrossEncoder(
-                name,
-                device=None if options.device == "auto" else options.device,
-                max_length=options.window_tokens,
-                trust_remote_code=False,
-                local_files_only=only_local,
-                model_kwargs={"use_safetensors": True},
-            )
+            found = _opened(name, options, only_local=only_local)
             break
         except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
             reason = error
     if found is None:
         raise RerankingError(
-            f"The reranker {options.model!r} cannot be loaded: {reason}. Name the folder of a "
-            "cross-encoder with safetensors weights, or its name on the model hub."
+            f"The reranker {options.model!r} cannot be loaded: {str(reason).rstrip('.')}. Name "
+            "the folder of a cross-encoder with safetensors weights, or its name on the model hub."
         ) from reason
     outputs = int(found.num_labels)
     if outputs != 1:
@@ -111,6 +104,32 @@ def load_cross_encoder(options: RerankerOptions) -> Any:
             "one: name a model that was trained to rank."
         )
     return found
+
+
+def _opened(name: str, options: RerankerOptions, *, only_local: bool) -> Any:
+    from sentence_transformers import CrossEncoder
+
+    with _quiet_hub():
+        return CrossEncoder(
+            name,
+            device=None if options.device == "auto" else options.device,
+            max_length=options.window_tokens,
+            trust_remote_code=False,
+            local_files_only=only_local,
+            model_kwargs={"use_safetensors": True},
+        )
+
+
+@contextlib.contextmanager
+def _quiet_hub() -> Iterator[None]:
+    """What the hub's client says of each of its tries is left out: the error tells the last."""
+    logger = logging.getLogger("huggingface_hub")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _logistic() -> Any:

@@ -38,7 +38,8 @@ class Reordering:
         Args:
             open_reranker: makes the reranker; it may ask for the collection's embedder.
             timeout_s: longest that a query waits for its scores. Loading a model that is on
-                this machine is not counted.
+                this machine is not counted. A call that was given up goes on until it ends,
+                and Python ends after it.
         """
         self._open = open_reranker
         self._timeout_s = timeout_s
@@ -71,7 +72,8 @@ class Reordering:
                 raise RerankingUnavailable(f"{self._under_way} earlier calls have not ended.")
             self._under_way += 1
         context = contextvars.copy_context()
-        threading.Thread(target=context.run, args=(work,), daemon=True).start()
+        # No daemon: a model's runtime that is at work while Python ends aborts the process.
+        threading.Thread(target=context.run, args=(work,)).start()
         try:
             answer = answers.get(timeout=self._timeout_s)
         except Empty:
