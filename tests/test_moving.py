@@ -82,6 +82,21 @@ def test_what_was_exported_is_imported_elsewhere_and_answers_the_same(
     assert scores(elsewhere) == pytest.approx(scores(whole), abs=1e-5)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "most"), [("_ROWS_AT_ONCE", 7), ("_BYTES_AT_ONCE", 5_000)])
+def test_an_import_in_many_parts_is_the_same(
+    whole: Settings,
+    elsewhere: Settings,
+    exported: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    most: int,
+) -> None:
+    monkeypatch.setattr(moves, name, most)
+    import_(elsewhere, exported)
+    assert same(contents(elsewhere), contents(whole))
+
+
 def test_the_next_run_goes_on_from_an_import(
     whole: Settings, elsewhere: Settings, exported: Path
 ) -> None:
