@@ -155,6 +155,8 @@ def main() -> None:
     found: dict[str, Row] = {}
     if not arguments.without_model:
         found["embed, default model"] = embedding(queries)
+        if not arguments.json:
+            sys.stdout.write(f"embed, default model: {json.dumps(found['embed, default model'])}\n")
     with tempfile.TemporaryDirectory() as work:
         for chunks in arguments.chunks:
             folder = (arguments.folder or Path(work)) / str(chunks)
