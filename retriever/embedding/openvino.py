@@ -33,8 +33,8 @@ FAITHFUL_COSINE = 0.9999
 HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 LENGTH_STEP = 8
 """Lengths are padded to multiples of this: each shape that is new costs the runtime time."""
-CALL_TOKENS = 4096
-"""Larger calls take more memory and are no faster on a CPU."""
+CALL_TOKENS = 2048
+"""Larger calls take more memory and are slower on a CPU."""
 BLOB_FOLDER = "compiled"
 REFUSAL = "refusal.json"
 

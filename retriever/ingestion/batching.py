@@ -16,7 +16,7 @@ from retriever.lexical import LexicalEntry
 from retriever.protocols import Embedder, Vectors
 from retriever.records import Chunk, CorpusFile, Document, DocumentRecord
 
-FILES_AHEAD = 32
+FILES_AHEAD = 512
 CHARACTERS_AHEAD = 16_000_000
 FIRST_CHUNKS = 128
 """Chunks of a run's first batch: the model has work as soon as so many are cut."""
