@@ -166,6 +166,9 @@ def test_every_option_that_is_named_exists(capsys: pytest.CaptureFixture[str]) -
     for command in ("ingest", "search", "eval", "train-words", "similar", "related", "clusters"):
         with pytest.raises(SystemExit):
             main([command, "-h"])
-    known = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
+    scripts = "".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "scripts" / "benchmark").glob("*.py")
+    )
+    known = set(re.findall(r"--[a-z-]+", capsys.readouterr().out + scripts))
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) - {"--index-url"}
     assert named <= known
