@@ -124,8 +124,8 @@ def test_what_makes_up_for_a_stall_stays_within_a_seconds_share(
         allowed, _ = limiter.take(1, now_s)
         assert allowed
         meter.end(number, now_s + 1e-9, charged=1)
-    if max(stalls_s) < 0.2:
-        assert now_s <= 12 / 0.9 + 0.3
+    if max(stalls_s) < 0.1:
+        assert now_s <= 12 / 0.9 + 0.3 + 1 / per_s  # the last call may be one late
 
 
 @pytest.mark.parametrize("kind", LIMITERS)

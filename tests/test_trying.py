@@ -126,8 +126,9 @@ def test_json_of_a_trial_holds_every_finding(
 
 
 def test_the_list_of_models_tells_the_speed_that_was_measured(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
     speeds().note(MINILM, 1234.56)
     with pytest.raises(SystemExit):
         main(["models", "--json"])
