@@ -15,6 +15,7 @@ from retriever import assembly
 from retriever.analysis.reading import open_collection
 from retriever.canary import checked_embedder
 from retriever.collection.physical import PhysicalCollection
+from retriever.embedding.vectors import normalise
 from retriever.errors import QueryError
 from retriever.protocols import Vectors
 from retriever.records import Candidate
@@ -125,11 +126,11 @@ def _exact(
     """The best scores of each query, falling, shape (queries, deepest); and rows read."""
     best = np.full((len(queries), deepest), -np.inf, dtype=np.float32)
     place = {chunk_id: row for row, chunk_id in enumerate(own)}
-    units = _unit(queries)
+    units = normalise(queries)
     rows = 0
     for page in data.chunk_pages(with_vectors=True, with_texts=False):
         rows += len(page.ids)
-        scores = units @ _unit(page.vectors).T
+        scores = units @ normalise(page.vectors).T
         for column, chunk_id in enumerate(page.ids):
             if chunk_id in place:
                 scores[place[chunk_id], column] = -np.inf
@@ -161,8 +162,3 @@ def _recall(
         right = sum(one.score >= wanted[-1] - _EQUAL for one in candidates[:depth])
         parts.append(min(1.0, right / len(wanted)))
     return DepthRecall(depth, round(float(np.mean(parts)), 4), round(min(parts), 4))
-
-
-def _unit(vectors: Vectors) -> Vectors:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.where(lengths > 0, lengths, 1.0), dtype=np.float32)

@@ -20,13 +20,13 @@ from retriever.analysis.cosines import (
     centroid,
     close_pairs,
     cosine_matrix,
-    directions,
     nearest,
     scores_with,
 )
 from retriever.analysis.density import centroid_scores, local_outlier_factors
 from retriever.analysis.naming import TermCounts
 from retriever.analysis.recommending import find_source, rocchio
+from retriever.embedding.vectors import normalise
 from retriever.errors import QueryError
 from retriever.protocols import Vectors
 
@@ -43,7 +43,7 @@ def bundles(*sizes: int, dimension: int = 16, spread: float = 0.25, seed: int = 
     parts = [
         rng.normal(size=dimension) + spread * rng.normal(size=(size, dimension)) for size in sizes
     ]
-    return directions(np.concatenate(parts))
+    return normalise(np.concatenate(parts))
 
 
 @given(finite)
@@ -65,7 +65,7 @@ def test_cosines_equal_those_of_scikit_learn() -> None:
 def test_the_nearest_are_those_of_a_full_sort_whatever_the_block(
     vectors: Vectors, count: int, block: int
 ) -> None:
-    units = directions(vectors)
+    units = normalise(vectors)
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(cosines, "BLOCK_ROWS", block)
         rows, scores = nearest(units, units[:3], count)
@@ -170,7 +170,7 @@ def test_no_row_is_nearer_to_another_groups_direction() -> None:
 
 
 def test_equal_rows_are_one_group_however_many_are_asked_for() -> None:
-    same = np.tile(directions(np.ones((1, 4))), (6, 1))
+    same = np.tile(normalise(np.ones((1, 4))), (6, 1))
     assert set(spherical_kmeans(same, 3, seed=0).tolist()) == {0}
     assert choose_count(same, seed=0).count == 1
 
@@ -205,7 +205,7 @@ def test_density_leaves_a_stranger_in_no_group() -> None:
 
 
 def test_equal_rows_are_one_group_by_density() -> None:
-    equal = np.tile(directions(np.ones((1, 4))), (9, 1))
+    equal = np.tile(normalise(np.ones((1, 4))), (9, 1))
     assert density_groups(equal, least_members=5, seed=0).tolist() == [0] * 9
 
 
@@ -269,7 +269,7 @@ def test_rocchio_is_likes_less_a_part_of_dislikes() -> None:
 
 
 def test_likes_that_dislikes_cancel_are_likes() -> None:
-    one = directions(np.ones((1, 3)))
+    one = normalise(np.ones((1, 3)))
     np.testing.assert_allclose(rocchio(one, one, weight=1.0), one[0])
 
 

@@ -14,7 +14,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from retriever.analysis.cosines import directions, scores_with
+from retriever.analysis.cosines import scores_with
+from retriever.embedding.vectors import normalise
 from retriever.errors import QueryError
 from retriever.protocols import Vectors
 
@@ -91,7 +92,7 @@ def solve(
     rows = {word: row for row, word in enumerate(words)}
     wanted = [_row(word, rows) for word in asked.wanted]
     unwanted = [_row(word, rows) for word in asked.unwanted]
-    units = directions(vectors)
+    units = normalise(vectors)
     if method == "3cosadd":
         scores = _add(units, wanted, unwanted)
     else:
@@ -104,7 +105,7 @@ def solve(
 def _add(units: Vectors, wanted: list[int], unwanted: list[int]) -> NDArray[np.float64]:
     total = units[wanted].sum(axis=0, dtype=np.float64)
     total -= units[unwanted].sum(axis=0, dtype=np.float64)
-    return scores_with(units, directions(total)).astype(np.float64)
+    return scores_with(units, normalise(total)).astype(np.float64)
 
 
 def _multiply(units: Vectors, wanted: list[int], unwanted: list[int]) -> NDArray[np.float64]:

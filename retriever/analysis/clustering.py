@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from retriever.analysis.cosines import blocks, directions
+from retriever.analysis.cosines import blocks
+from retriever.embedding.vectors import normalise
 from retriever.errors import QueryError
 from retriever.protocols import Vectors
 
@@ -79,7 +80,7 @@ def _centres(vectors: Vectors, count: int, seed: int) -> Vectors:
         places = np.random.default_rng(seed).permutation(len(vectors))
         for part in blocks(len(vectors)):
             found.partial_fit(np.asarray(vectors[np.sort(places[part])]))
-    return directions(found.cluster_centers_)
+    return normalise(found.cluster_centers_)
 
 
 def _assign(vectors: Vectors, centres: Vectors) -> Labels:
@@ -93,7 +94,7 @@ def _means(vectors: Vectors, labels: Labels, before: Vectors) -> Vectors:
     sums = np.zeros(before.shape, dtype=np.float64)
     for part in blocks(len(vectors)):
         np.add.at(sums, labels[part], vectors[part].astype(np.float64))
-    moved = directions(sums)
+    moved = normalise(sums)
     return np.where(moved.any(axis=1, keepdims=True), moved, before)
 
 
@@ -123,7 +124,7 @@ def density_groups(vectors: Vectors, *, least_members: int, seed: int) -> Labels
     if len(vectors) <= least_members or np.allclose(vectors, vectors[0], atol=1e-6):
         return np.zeros(len(vectors), dtype=np.int64)
     with steady():
-        reduced = directions(principal_components(vectors, DENSITY_DIMENSIONS, seed=seed))
+        reduced = normalise(principal_components(vectors, DENSITY_DIMENSIONS, seed=seed))
         found = HDBSCAN(min_cluster_size=least_members, copy=True).fit_predict(reduced)
     return by_size(np.asarray(found, dtype=np.int64))
 

@@ -10,19 +10,13 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from retriever.embedding.vectors import normalise
 from retriever.protocols import Vectors
 
 BLOCK_ROWS = 2_048
 """Rows at a time: a block against a block of them is 16 MB."""
 
 Numbers = NDArray[np.int64]
-
-
-def directions(vectors: NDArray[np.floating]) -> Vectors:
-    """Vectors of unit length: (n, dimension) to the same, float32; a row of zeros stays."""
-    wide = np.asarray(vectors, dtype=np.float64)
-    lengths = np.linalg.norm(wide, axis=-1, keepdims=True)
-    return np.asarray(wide / np.where(lengths == 0.0, 1.0, lengths), dtype=np.float32)
 
 
 def blocks(rows: int) -> Iterator[slice]:
@@ -35,7 +29,7 @@ def cosine_matrix(vectors: NDArray[np.floating]) -> Vectors:
 
     Symmetric, 1 on the diagonal.
     """
-    units = directions(vectors)
+    units = normalise(vectors)
     found = np.clip(units @ units.T, -1.0, 1.0)
     found = (found + found.T) / 2
     np.fill_diagonal(found, 1.0)
@@ -47,7 +41,7 @@ def centroid(vectors: Vectors) -> Vectors:
     total = np.zeros(vectors.shape[1], dtype=np.float64)
     for part in blocks(len(vectors)):
         total += vectors[part].sum(axis=0, dtype=np.float64)
-    return directions(total)
+    return normalise(total)
 
 
 def scores_with(vectors: Vectors, direction: Vectors) -> Vectors:

@@ -13,10 +13,10 @@ from typing import Literal
 import numpy as np
 
 from retriever.analysis.clustering import MOST_ROWS_AT_ONCE
-from retriever.analysis.cosines import directions
 from retriever.checking.observing import observe
 from retriever.collection import rows
 from retriever.collection.physical import PhysicalCollection
+from retriever.embedding.vectors import normalise
 from retriever.errors import QueryError
 from retriever.protocols import Vectors
 from retriever.repairing.recovering import refuse_torn
@@ -76,7 +76,7 @@ def read_points(data: PhysicalCollection, unit: Unit) -> Points:
     with tempfile.TemporaryFile() as file:
         for page, vectors in _document_pages(data) if unit == "documents" else _chunk_pages(data):
             points += page
-            file.write(np.ascontiguousarray(directions(vectors)).tobytes())
+            file.write(np.ascontiguousarray(normalise(vectors)).tobytes())
         file.flush()
         if not points:
             raise QueryError(f"The collection holds no {unit}. Ingest a folder first.")

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from retriever.analysis.cosines import centroid, directions, nearest
+from retriever.analysis.cosines import centroid, nearest
 from retriever.analysis.reading import Points, open_collection, read_points
+from retriever.embedding.vectors import normalise
 from retriever.errors import QueryError
 from retriever.protocols import Vectors
 from retriever.settings import Settings
@@ -42,7 +43,7 @@ def rocchio(liked: Vectors, disliked: Vectors, *, weight: float = DISLIKE_WEIGHT
     wanted = liked.mean(axis=0, dtype=np.float64)
     if len(disliked):
         wanted = wanted - weight * disliked.mean(axis=0, dtype=np.float64)
-    return directions(wanted) if wanted.any() else centroid(liked)
+    return normalise(wanted) if wanted.any() else centroid(liked)
 
 
 def recommend(
