@@ -4,14 +4,13 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
-from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from command_line import Command, run, use_settings
 
 from retriever import assembly
 from retriever.analysis import projecting, reading
@@ -24,7 +23,6 @@ from retriever.analysis.projecting import project
 from retriever.analysis.reading import open_collection, read_points
 from retriever.analysis.recommending import recommend
 from retriever.analysis.vocabulary import frequent_words
-from retriever.cli.running import main
 from retriever.errors import CollectionLocked, EmbeddingRejected, MissingDependencyError, QueryError
 from retriever.ingestion import ingest
 from retriever.protocols import Vectors
@@ -36,15 +34,6 @@ PUMPS = [f"The pump {word} its valve and its filter under pressure." for word in
          ("opens", "closes", "turns", "cleans", "moves", "checks", "holds", "saves")]  # fmt: skip
 MUSIC = [f"The orchestra {word} a symphony with violin and harp." for word in
          ("plays", "hears", "writes", "starts", "stops", "learns")]  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture(scope="module")
@@ -73,20 +62,10 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 @pytest.fixture
 def retriever(
     stored: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., Ended]:
-    monkeypatch.setenv("RETRIEVER_STORAGE__PATH", str(stored.storage.path))
-    monkeypatch.setenv("RETRIEVER_EMBEDDING__BACKEND", stored.embedding.backend)
-    monkeypatch.setenv("RETRIEVER_EMBEDDING__MODEL", stored.embedding.model)
+) -> Command:
+    use_settings(monkeypatch, stored)
 
-    def call(*words: str) -> Ended:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main(words)
-        out, err = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return Ended(ended.value.code, out, err)
-
-    return call
+    return lambda *words: run(capsys, words)
 
 
 def test_vectors_are_read_in_the_order_of_their_sources(
@@ -420,7 +399,7 @@ def test_a_browser_draws_the_map_and_runs_nothing_of_a_document(tmp_path: Path) 
 
 
 def test_similar_prints_a_table_and_a_file_of_lines_is_read(
-    retriever: Callable[..., Ended], tmp_path: Path
+    retriever: Command, tmp_path: Path
 ) -> None:
     (tmp_path / "texts.txt").write_text("orchestra\r\n\r\nviolin\n", encoding="utf-8")
     ended = retriever("similar", "pump", "--file", str(tmp_path / "texts.txt"))
@@ -431,15 +410,13 @@ def test_similar_prints_a_table_and_a_file_of_lines_is_read(
     assert found["cosines"][0][0] == found["cosines"][1][1] == 1.0
 
 
-def test_many_texts_are_shown_as_their_most_alike_pairs(retriever: Callable[..., Ended]) -> None:
+def test_many_texts_are_shown_as_their_most_alike_pairs(retriever: Command) -> None:
     ended = retriever("similar", *(f"word{n}" for n in range(12)), "word3")
     assert "13 texts: the most alike pairs" in ended.out
     assert re.search(r"1\.000 +word3 +word3", ended.out)
 
 
-def test_similar_ranks_by_a_query_and_writes_heat_maps(
-    retriever: Callable[..., Ended], tmp_path: Path
-) -> None:
+def test_similar_ranks_by_a_query_and_writes_heat_maps(retriever: Command, tmp_path: Path) -> None:
     ended = retriever("similar", "pump", "violin", "--query", "violin", "--json")
     assert json.loads(ended.out)["ranking"][0]["text"] == "violin"
     page_file, picture_file = tmp_path / "heat.html", tmp_path / "heat.png"
@@ -450,7 +427,7 @@ def test_similar_ranks_by_a_query_and_writes_heat_maps(
     assert picture_file.read_bytes().startswith(b"\x89PNG")
 
 
-def test_similar_compares_a_word_in_its_sentences(retriever: Callable[..., Ended]) -> None:
+def test_similar_compares_a_word_in_its_sentences(retriever: Command) -> None:
     ended = retriever("similar", "a river bank", "the bank lends", "--word", "bank")
     assert "cosines of 'bank' as hashing reads it in each" in ended.out
 
@@ -477,7 +454,7 @@ def test_similar_compares_a_word_in_its_sentences(retriever: Callable[..., Ended
     ids=str,
 )
 def test_wrong_usage_ends_with_a_line_and_a_code(
-    retriever: Callable[..., Ended], words: list[str], code: int
+    retriever: Command, words: list[str], code: int
 ) -> None:
     ended = retriever(*words)
     assert ended.code == code
@@ -486,7 +463,7 @@ def test_wrong_usage_ends_with_a_line_and_a_code(
     assert ended.out == ""
 
 
-def test_analogy_over_the_words_of_the_collection(retriever: Callable[..., Ended]) -> None:
+def test_analogy_over_the_words_of_the_collection(retriever: Command) -> None:
     found = json.loads(retriever("analogy", "pump", "-", "valve", "+", "violin", "--json").out)
     assert found["vocabulary"] == "docs"
     assert not {"pump", "valve", "violin"} & {one["word"] for one in found["nearest"]}
@@ -497,7 +474,7 @@ def test_analogy_over_the_words_of_the_collection(retriever: Callable[..., Ended
 
 
 def test_analogy_over_word_vectors_needs_no_collection(
-    retriever: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    retriever: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The words are those of the file that is set, and a word of the collection is none."""
     (tmp_path / "words.txt").write_text(
@@ -515,7 +492,7 @@ def test_analogy_over_word_vectors_needs_no_collection(
 
 
 def test_a_file_of_lines_is_read_whole_or_not_at_all(
-    retriever: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    retriever: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("retriever.cli.analysing._MOST_FILE_CHARACTERS", 8)
     (tmp_path / "lines.txt").write_text("cat\n\ndog\n", encoding="utf-8")
@@ -525,7 +502,7 @@ def test_a_file_of_lines_is_read_whole_or_not_at_all(
 
 
 def test_related_clusters_and_outliers_for_people_and_programs(
-    retriever: Callable[..., Ended],
+    retriever: Command,
 ) -> None:
     ended = retriever("related", "--like", "music/0.md", "--not", "strange.md", "-k", "2")
     assert ended.out.count("corpus/music/") == 2
@@ -541,7 +518,7 @@ def test_related_clusters_and_outliers_for_people_and_programs(
 
 
 def test_map_says_what_it_drew(
-    retriever: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    retriever: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without_umap(monkeypatch)
     ended = retriever("map", "--out", str(tmp_path / "map.html"), "-n", "2")

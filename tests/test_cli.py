@@ -1,15 +1,11 @@
 """The command line: exit codes, JSON, errors in one line, and nothing hostile on a terminal."""
 
 import io
-import json
-import os
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
+from command_line import Command, Ended, run, use_store
 from sample_files import pdf
 
 from retriever import assembly
@@ -24,35 +20,11 @@ BROKEN_PDF = b"%PDF-1.7 and then nothing of a PDF"
 SECRET = "sk-do-not-print-1234567890"
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Command = Callable[..., Ended]
-
-
 class ExplodingEmbedder:
     """A class of a user's own, with a fault."""
 
     def __init__(self, options: EmbedderOptions) -> None:
         raise RuntimeError("the wires\nare crossed")
-
-
-def use_store(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    for name in list(os.environ):
-        if name.startswith(("RETRIEVER_", "OPENAI_", "CHROMA_", "COLUMNS")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("RETRIEVER_STORAGE__PATH", str(folder / "state"))
-    monkeypatch.setenv("RETRIEVER_EMBEDDING__BACKEND", "retriever.testing:HashingEmbedder")
 
 
 @pytest.fixture
@@ -63,15 +35,7 @@ def retriever(
     use_store(monkeypatch, tmp_path)
     monkeypatch.chdir(tmp_path)
 
-    def call(*words: str) -> Ended:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main(words)
-        assert isinstance(ended.value.code, int)
-        out, err = capsys.readouterr()
-        return Ended(ended.value.code, out, err)
-
-    return call
+    return lambda *words: run(capsys, words)
 
 
 @pytest.fixture(scope="module")

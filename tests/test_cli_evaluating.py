@@ -1,45 +1,29 @@
 """The commands that measure: figures for people, programs and CI, and usage errors that help."""
 
 import json
-import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import Command, run, use_store
 from judged_sets import write_judged_set
-
-from retriever.cli.running import main
-
-Call = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
 def call(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Call:
+) -> Command:
     """Calls the command line in a folder with a judged set and two configurations."""
-    for name in list(os.environ):
-        if name.startswith(("RETRIEVER_", "COLUMNS")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("RETRIEVER_STORAGE__PATH", str(tmp_path / "state"))
-    monkeypatch.setenv("RETRIEVER_EMBEDDING__BACKEND", "retriever.testing:HashingEmbedder")
+    use_store(monkeypatch, tmp_path)
     monkeypatch.chdir(tmp_path)
     write_judged_set(tmp_path / "set")
     (tmp_path / "words.toml").write_text('[retrieval]\nmode = "lexical"\n', encoding="utf-8")
     (tmp_path / "meaning.toml").write_text('[retrieval]\nmode = "semantic"\n', encoding="utf-8")
 
-    def run(*words: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main(words)
-        assert isinstance(ended.value.code, int)
-        return ended.value.code, *capsys.readouterr()
-
-    return run
+    return lambda *words: run(capsys, words)
 
 
-def test_eval_prints_one_object_with_measures_by_name(call: Call) -> None:
+def test_eval_prints_one_object_with_measures_by_name(call: Command) -> None:
     code, out, _ = call("eval", "set", "--json", "--measure", "P@1", "--measure", "nDCG@5")
     found: Any = json.loads(out)
     assert code == 0
@@ -50,7 +34,7 @@ def test_eval_prints_one_object_with_measures_by_name(call: Call) -> None:
 
 
 @pytest.mark.slow
-def test_eval_for_people_and_as_markdown_and_as_a_page(call: Call, tmp_path: Path) -> None:
+def test_eval_for_people_and_as_markdown_and_as_a_page(call: Command, tmp_path: Path) -> None:
     code, out, err = call("eval", "set", "--html", "page.html")
     assert (code, "Wrote page.html" in err) == (0, True)
     assert "95 % interval" in out
@@ -64,7 +48,7 @@ def test_eval_for_people_and_as_markdown_and_as_a_page(call: Call, tmp_path: Pat
 
 @pytest.mark.slow
 def test_a_gate_that_holds_ends_with_0_and_one_that_does_not_with_1_and_the_figure(
-    call: Call,
+    call: Command,
 ) -> None:
     assert call("eval", "set", "--fail-under", "nDCG@10=0.9", "--fail-under", "AUC=0.9")[0] == 0
     code, out, err = call(
@@ -89,7 +73,7 @@ def test_a_gate_that_holds_ends_with_0_and_one_that_does_not_with_1_and_the_figu
     ],
 )  # fmt: skip
 def test_wrong_usage_ends_with_2_and_says_what_is_right(
-    call: Call, words: tuple[str, ...], help_text: str
+    call: Command, words: tuple[str, ...], help_text: str
 ) -> None:
     code, out, err = call(*words)
     assert (code, out) == (2, "")
@@ -108,7 +92,7 @@ def test_wrong_usage_ends_with_2_and_says_what_is_right(
         (("questions",), "There is no collection 'docs'"),
     ],
 )
-def test_an_error_is_one_line(call: Call, words: tuple[str, ...], said: str) -> None:
+def test_an_error_is_one_line(call: Command, words: tuple[str, ...], said: str) -> None:
     code, out, err = call(*words)
     assert (code, out) == (1, "")
     assert said in err
@@ -116,7 +100,7 @@ def test_an_error_is_one_line(call: Call, words: tuple[str, ...], said: str) -> 
 
 
 @pytest.mark.slow
-def test_compare_puts_configurations_side_by_side(call: Call, tmp_path: Path) -> None:
+def test_compare_puts_configurations_side_by_side(call: Command, tmp_path: Path) -> None:
     files = ("words.toml", "meaning.toml", "set")
     code, out, _ = call("compare", *files, "--html", "page.html")
     assert code == 0
@@ -130,7 +114,7 @@ def test_compare_puts_configurations_side_by_side(call: Call, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_tune_says_what_to_set_and_whether_it_is_noise(call: Call, tmp_path: Path) -> None:
+def test_tune_says_what_to_set_and_whether_it_is_noise(call: Command, tmp_path: Path) -> None:
     rows = [
         {"question": f"the boiler heats water {number}", "answers": [{"source": "docs/a.md"}]}
         for number in range(8)

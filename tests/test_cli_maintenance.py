@@ -1,28 +1,14 @@
 """check, repair, compact, export and import on the command line: exit codes, JSON, one line."""
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import Command, run, use_settings
 from damaged_collections import CHUNKS, DOCUMENTS, behind_its_back, contents, same
 
-from retriever.cli.running import main
 from retriever.settings import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-Command = Callable[..., Ended]
 
 
 @pytest.fixture
@@ -30,19 +16,9 @@ def retriever(
     whole: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Command:
     """Calls the command line on a whole collection of the test's own."""
-    monkeypatch.setenv("RETRIEVER_STORAGE__PATH", str(whole.storage.path))
-    monkeypatch.setenv("RETRIEVER_EMBEDDING__BACKEND", whole.embedding.backend)
-    monkeypatch.setenv("RETRIEVER_EMBEDDING__MODEL", whole.embedding.model)
+    use_settings(monkeypatch, whole)
 
-    def call(*words: str) -> Ended:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main(words)
-        out, err = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return Ended(ended.value.code, out, err)
-
-    return call
+    return lambda *words: run(capsys, words)
 
 
 def delete_a_chunk(settings: Settings) -> str:

@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from command_line import run
 from pydantic import SecretStr
 
 from retriever import assembly
@@ -212,27 +213,24 @@ def test_a_person_accepts_rejects_rewords_and_goes_on_later(
     """Neither accepted nor rejected drafts are shown a second time."""
     import io
 
-    from retriever.cli.running import main
-
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RETRIEVER_STORAGE__PATH", str(ingested.storage.path))
     monkeypatch.setenv("RETRIEVER_EMBEDDING__BACKEND", ingested.embedding.backend)
 
-    def run(typed: str) -> str:
+    def answer(typed: str) -> str:
         monkeypatch.setattr("sys.stdin", io.StringIO(typed))
-        with pytest.raises(SystemExit) as ended:
-            main(["questions", "q.jsonl"])
-        assert ended.value.code == 0
-        return capsys.readouterr().out
+        ended = run(capsys, ["questions", "q.jsonl"])
+        assert ended.code == 0
+        return ended.out
 
-    first = run("n\ne\nHow is it cleaned?\nq\n")
+    first = answer("n\ne\nHow is it cleaned?\nq\n")
     assert "1 questions added to q.jsonl" in first
     (kept,) = read_questions(tmp_path / "q.jsonl")
     assert kept.text == "How is it cleaned?"
     assert kept.answers[0].start is not None
-    second = run("huh\ny\n")
+    second = answer("huh\ny\n")
     assert "1 questions added" in second
     shown = {one.question for one in drafts(ingested)}
     assert len(read_questions(tmp_path / "q.jsonl")) == 2
-    assert run("y\n" * 20).count("answered by") == len(shown) - 3
-    assert "0 questions added" in run("")
+    assert answer("y\n" * 20).count("answered by") == len(shown) - 3
+    assert "0 questions added" in answer("")

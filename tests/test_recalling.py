@@ -1,13 +1,12 @@
 """recall: what the approximate index finds, compared with exact search."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import run, use_settings
 
 from retriever import assembly
-from retriever.cli.running import main
 from retriever.collection.index import SEARCH_WIDTH, rows_to_ask
 from retriever.errors import QueryError
 from retriever.ingestion import ingest
@@ -105,22 +104,14 @@ def test_recall_is_a_command(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("RETRIEVER_STORAGE__PATH", str(many.storage.path))
-    monkeypatch.setenv("RETRIEVER_EMBEDDING__BACKEND", many.embedding.backend)
-    monkeypatch.setenv("RETRIEVER_EMBEDDING__MODEL", many.embedding.model)
+    use_settings(monkeypatch, many)
     asked = tmp_path / "asked.txt"
     asked.write_text("word1 word2\n\nword3\n", encoding="utf-8")
 
-    def call(*words: str) -> tuple[int | str | None, str]:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main(["recall", *words])
-        return ended.value.code, capsys.readouterr().out
-
-    code, out = call("--file", str(asked), "--json")
-    assert (code or 0, json.loads(out)["queries"]) == (0, 2)
-    code, out = call("--sample", "5")
+    ended = run(capsys, ["recall", "--file", str(asked), "--json"])
+    assert (ended.code, ended.json["queries"]) == (0, 2)
+    _, out, _ = run(capsys, ["recall", "--sample", "5"])
     assert "recall@10" in out
     assert "searched exactly" in out
     asked.write_text("\n", encoding="utf-8")
-    assert call("--file", str(asked))[0] == 2
+    assert run(capsys, ["recall", "--file", str(asked)]).code == 2

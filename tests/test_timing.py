@@ -1,14 +1,13 @@
 """Where the time went: each second is counted once, also those of other threads."""
 
-import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from command_line import run
 
 from retriever.cli.profiling import process_age_s, table
-from retriever.cli.running import main
 from retriever.ingestion import ingest
 from retriever.settings import Settings
 from retriever.timing import carried, stage, stage_times, staged
@@ -107,9 +106,7 @@ def test_a_profile_goes_to_stderr_and_leaves_stdout_to_the_answer(
         (["ingest", str(corpus)], {"look", "embed", "read", "write", "overlap:"}),
         (["search", "boiler"], {"open", "embed", "semantic", "lexical", "fuse", "fetch", "show"}),
     ):
-        with pytest.raises(SystemExit):
-            main([*words, "--json", "--profile"])
-        printed = capsys.readouterr()
-        assert json.loads(printed.out)
-        told = {line.split()[0] for line in printed.err.splitlines() if line.strip()}
+        ended = run(capsys, [*words, "--json", "--profile"])
+        assert ended.json
+        told = {line.split()[0] for line in ended.err.splitlines() if line.strip()}
         assert {"stage", "total", *stages} <= told

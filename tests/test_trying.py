@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import run
 from hypothesis import given
 from hypothesis import strategies as st
 from provider_servers import DIMENSION, Fault, ProviderServer, provider_server
 
 from retriever import assembly
-from retriever.cli.running import main
 from retriever.embedding import retrying
 from retriever.embedding.speeds import FILE_NAME, LONGEST_FILE_BYTES, SpeedLog
 from retriever.errors import EmbeddingRejected, SettingsError
@@ -105,10 +105,8 @@ def test_the_command_line_shows_each_finding_on_a_line(
 ) -> None:
     monkeypatch.setenv("RETRIEVER_EMBEDDING__BACKEND", "retriever.testing:HashingEmbedder")
     monkeypatch.setenv("RETRIEVER_EMBEDDING__QUERY_PREFIX", "query: \x1b[31m")
-    with pytest.raises(SystemExit) as ended:
-        main(["models", "--check", "mine"])
-    out = capsys.readouterr().out
-    assert ended.value.code == 0
+    code, out, _ = run(capsys, ["models", "--check", "mine"])
+    assert code == 0
     assert "256 tokens" in out
     assert "query prefix" in out
     assert "\x1b" not in out
@@ -118,9 +116,7 @@ def test_json_of_a_trial_holds_every_finding(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("RETRIEVER_EMBEDDING__BACKEND", "retriever.testing:HashingEmbedder")
-    with pytest.raises(SystemExit):
-        main(["models", "--check", "mine", "--json"])
-    found = json.loads(capsys.readouterr().out)
+    found = run(capsys, ["models", "--check", "mine", "--json"]).json
     assert found["dimension"] == found["window_tokens"] == 256
     assert found["tokens_per_s"] > 0
 
@@ -130,14 +126,11 @@ def test_the_list_of_models_tells_the_speed_that_was_measured(
 ) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
     speeds().note(MINILM, 1234.56)
-    with pytest.raises(SystemExit):
-        main(["models", "--json"])
-    row = next(row for row in json.loads(capsys.readouterr().out) if row["model"] == MINILM)
+    rows = run(capsys, ["models", "--json"]).json
+    row = next(row for row in rows if row["model"] == MINILM)
     assert row["tokens_per_s"] == 1234.6
     assert row["measured_on"].count("-") == 2
-    with pytest.raises(SystemExit):
-        main(["models"])
-    out = capsys.readouterr().out
+    _, out, _ = run(capsys, ["models"])
     assert "1,235" in out
     assert row["mteb_source"] in out
 
