@@ -2,8 +2,6 @@
 
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -165,20 +163,13 @@ def test_a_drop_that_failed_leaves_what_the_next_compaction_sweeps(
     assert other.exists()
 
 
-def compacted_in_memory(settings: Settings, corpus: Path) -> tuple[object, str, Any, Any]:
-    """What a compaction says of a collection in memory, and its contents before and after."""
+@pytest.mark.slow
+def test_memory_is_compacted_too(make_settings: Any, corpus: Path) -> None:
+    settings = make_settings(**{"storage.mode": "memory"})
     ingest(corpus, settings)
     before = contents(settings)
     report = compact(settings)
-    return report.bytes_before, report.note, before, contents(settings)
-
-
-@pytest.mark.slow
-def test_memory_is_compacted_too(make_settings: Any, corpus: Path) -> None:
-    """In a process of its own: what is in memory is shared with everything in a process."""
-    settings = make_settings(**{"storage.mode": "memory"})
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-        size, note, before, after = process.submit(compacted_in_memory, settings, corpus).result()
-    assert (size, note) == (None, "")
+    assert (report.bytes_before, report.note) == (None, "")
+    after = contents(settings)
     assert after[0] == before[0]
     assert same(after, before)

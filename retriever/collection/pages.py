@@ -27,6 +27,14 @@ class DocumentPage:
     vectors: Vectors
 
 
+class NoDocuments:
+    """Stands for Chroma's collection of documents where it is gone: none are found."""
+
+    def get(self, **_: object) -> dict[str, list[object]]:
+        """An empty page."""
+        return {"ids": [], "metadatas": [], "embeddings": []}
+
+
 def parts(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
     """Items in their order, so many at a time."""
     return (items[part] for part in slices(len(items), size))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from retriever.collection import rows
 from retriever.collection.index import candidates, rows_to_ask
+from retriever.collection.inheriting import inherited
 from retriever.collection.pages import ChunkPage, DocumentPage, parts, slices
 from retriever.collection.state import Canary, build_metadata, read_canary, read_fingerprint
 from retriever.records import Candidate, DocumentRecord, Fingerprint, Passage
@@ -233,6 +234,12 @@ class PhysicalCollection:
                     embeddings=vectors[part],
                     metadatas=list(metadata[part]),
                 )
+            self._disinherit(dict(zip(ids[part], metadata[part], strict=True)))
+
+    def _disinherit(self, written: Mapping[str, rows.Row]) -> None:
+        for page in self._by_ids(self._chunks, list(written), ["metadatas"]):
+            if surplus := inherited(page["ids"], page["metadatas"], written):
+                self.update_rows(list(surplus), list(surplus.values()))
 
     def update_rows(self, ids: Sequence[str], metadata: Sequence[rows.Row]) -> None:
         """Change the metadata of chunks; a value of None removes its key."""

@@ -1,7 +1,8 @@
 """The files of an embedded Chroma: one folder for each index, and one SQLite file.
 
-Chroma 1.5 leaves the index folder of a deleted collection where it is, and its SQLite file
-never shrinks. The only place that knows Chroma's tables and files.
+Chroma 1.5 leaves the index folder of a deleted collection where it is, and lists of its rows'
+metadata in their table; its SQLite file never shrinks. The only place that knows Chroma's tables
+and files.
 """
 
 import contextlib
@@ -14,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from retriever.collection import durable
 from retriever.errors import CollectionError
@@ -31,6 +33,19 @@ indexes = connection.execute(
 )
 print(json.dumps(indexes.fetchall()))
 """
+_CLEAR_LISTS = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], uri=True, timeout=30.0)
+kept = "SELECT 1 FROM sqlite_master WHERE name = 'embedding_metadata_array'"
+left = (
+    "FROM embedding_metadata_array AS list "
+    "WHERE NOT EXISTS (SELECT 1 FROM embeddings WHERE embeddings.id = list.id)"
+)
+if connection.execute(kept).fetchone() and connection.execute("SELECT 1 " + left).fetchone():
+    with connection:
+        connection.execute("DELETE " + left)
+"""
+"""Lists that no row has any more: `inheriting` says why they must go."""
 _FORGET_DELETED_WORDS = (
     "INSERT INTO embedding_fulltext_search(embedding_fulltext_search) VALUES ('optimize')"
 )
@@ -50,7 +65,7 @@ def database(state_folder: Path) -> Path:
 def reading(state_folder: Path) -> Iterator[sqlite3.Connection]:
     """Chroma's tables as of one moment; nothing can be changed through this.
 
-    To be used only while no Chroma is open in this process: `_indexes` says why.
+    To be used only while no Chroma is open in this process: `_ask` says why.
 
     Raises:
         sqlite3.Error: the file cannot be read, or a killed writer left a journal to undo.
@@ -80,10 +95,11 @@ def set_aside(state_folder: Path, collection: str) -> None:
 
 
 def sweep(state_folder: Path) -> int:
-    """Delete index folders that belong to no collection: the bytes that were freed.
+    """Delete what belongs to no collection: the bytes of the index folders that went.
 
     To be called by the writer only. A folder that holds anything else is left alone.
     """
+    _ask(state_folder, _CLEAR_LISTS, mode="rw")
     used = {index_id for index_id, _ in _indexes(state_folder)}
     freed = 0
     for folder in (state_folder / CHROMA).iterdir():
@@ -123,15 +139,21 @@ def size_bytes(folder: Path) -> int:
 
 
 def _indexes(state_folder: Path) -> list[tuple[str, str]]:
-    """Index folder and collection of every index that Chroma's tables name.
+    """Index folder and collection of every index that Chroma's tables name."""
+    answer = _ask(state_folder, _LIST_INDEXES, mode="ro")
+    return [(str(index_id), str(name)) for index_id, name in json.loads(answer)]
 
-    Read in a process of its own: an SQLite library that closes a file drops the locks that
-    another one in the same process, such as Chroma's, holds on it (sqlite.org/howtocorrupt).
+
+def _ask(state_folder: Path, script: str, *, mode: Literal["ro", "rw"]) -> bytes:
+    """What a script says that works on the SQLite file, in a process of its own.
+
+    An SQLite library that closes a file drops the locks that another one in the same process,
+    such as Chroma's, holds on it (sqlite.org/howtocorrupt).
     """
     path = database(state_folder).absolute()
-    command = [sys.executable, "-I", "-c", _LIST_INDEXES, f"{path.as_uri()}?mode=ro"]
+    command = [sys.executable, "-I", "-c", script, f"{path.as_uri()}?mode={mode}"]
     done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode != 0:
         lines = done.stderr.decode(errors="replace").strip().splitlines()
-        raise CollectionError(f"{path} cannot be read: {lines[-1] if lines else 'no answer'}.")
-    return [(str(index_id), str(name)) for index_id, name in json.loads(done.stdout)]
+        raise CollectionError(f"{path} cannot be used: {lines[-1] if lines else 'no answer'}.")
+    return done.stdout

@@ -14,14 +14,11 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from retriever.collection import client as chroma
-from retriever.collection import derived, marks, segments
+from retriever.collection import derived, inheriting, marks, segments
 from retriever.collection.client import StorageOptions
 from retriever.collection.index import INDEX
-from retriever.collection.locking import (
-    index_lock,
-    presence,
-    writer_lock,
-)
+from retriever.collection.locking import index_lock, presence, writer_lock
+from retriever.collection.pages import NoDocuments
 from retriever.collection.physical import PhysicalCollection
 from retriever.collection.state import CollectionState, build_metadata
 from retriever.errors import CollectionDamaged, CollectionNotFound
@@ -40,13 +37,6 @@ class CollectionSummary:
     state: CollectionState
     fingerprint: Fingerprint
     chunk_count: int
-
-
-class _NoDocuments:
-    """Stands for documents that are gone: none are found."""
-
-    def get(self, **_: object) -> dict[str, list[object]]:
-        return {"ids": [], "metadatas": [], "embeddings": []}
 
 
 class Store:
@@ -162,11 +152,19 @@ class Store:
         with self._errors(), self.guard():
             for one in (name + _DOCUMENTS, name):
                 with contextlib.suppress(chroma.Absent), self._errors():
+                    self._release_lists(one)
                     self._client.delete_collection(one)
             if self.options.mode == "embedded":
                 segments.sweep(self.options.path)
             self.clear_torn(name)
         derived.drop(self.options, name)
+
+    def _release_lists(self, name: str) -> None:
+        """Where Chroma's tables are out of reach; in a folder `segments.sweep` clears them."""
+        if self.options.mode in ("memory", "server"):
+            found = self._client.get_collection(name, embedding_function=None)
+            with contextlib.suppress(CollectionDamaged), self._errors():
+                inheriting.release(found)
 
     def missing_parts(self, name: str) -> list[str]:
         """Those of a physical collection's two parts that are not there."""
@@ -233,7 +231,7 @@ class Store:
         return PhysicalCollection(
             name,
             self._part(name),
-            _NoDocuments(),
+            NoDocuments(),
             guard=functools.partial(self.guard, writing=name),
             errors=self._errors,
             batch_rows=1,

@@ -1,0 +1,39 @@
+"""Lists in metadata outlive their collection in Chroma: how they are kept out of other rows.
+
+Chroma 1.5 keeps the values of a list in a table of its own (`embedding_metadata_array`), by the
+number of a row. Deleting a collection leaves them there, and SQLite gives the numbers again: a
+later row, of any collection of the same database, comes to hold lists that nobody wrote to it,
+and filters find it by them (chroma-core/chroma#7594). Deleting rows does clear them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from retriever.collection.rows import Row
+
+_PAGE_ROWS = 2_000
+
+
+def inherited(
+    ids: Sequence[str], held: Sequence[Row | None], written: Mapping[str, Row]
+) -> dict[str, Row]:
+    """What to send, by id, for rows to hold no key that was not written: None for each."""
+    surplus = {
+        one: (row or {}).keys() - written[one].keys() for one, row in zip(ids, held, strict=True)
+    }
+    return {one: dict.fromkeys(keys) for one, keys in surplus.items() if keys}
+
+
+def release(collection: Any) -> None:
+    """Delete the rows of one of Chroma's collections that hold lists, before it is deleted."""
+    holding = list(_rows_with_lists(collection))
+    for start in range(0, len(holding), _PAGE_ROWS):
+        collection.delete(ids=holding[start : start + _PAGE_ROWS])
+
+
+def _rows_with_lists(collection: Any) -> Iterator[str]:
+    for offset in range(0, collection.count(), _PAGE_ROWS):
+        page = collection.get(limit=_PAGE_ROWS, offset=offset, include=["metadatas"])
+        for one, row in zip(page["ids"], page["metadatas"], strict=True):
+            if any(isinstance(value, list) for value in (row or {}).values()):
+                yield one
