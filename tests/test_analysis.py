@@ -190,6 +190,16 @@ def test_the_number_of_groups_is_told_by_silhouette(groups: int) -> None:
     assert choice.silhouettes[groups] == max(choice.silhouettes.values())
 
 
+def test_more_groups_have_to_be_worth_it() -> None:
+    """Of numbers that are as good within a standard error, the least is taken.
+
+    One loose bundle: eight groups have the best silhouette by chance, and two are as good.
+    """
+    choice = choose_count(bundles(30, dimension=32, spread=1.0, seed=3), seed=0)
+    best = max(choice.silhouettes, key=lambda count: choice.silhouettes[count])
+    assert (choice.count, best, max(choice.silhouettes)) == (2, 8, 10)
+
+
 def test_two_vectors_are_too_few_to_choose() -> None:
     with pytest.raises(QueryError, match="3 are needed"):
         choose_count(bundles(2), seed=0)

@@ -4,6 +4,7 @@ Plain functions on unit vectors, (n, dimension) float32. They run on one thread:
 several threads come in no fixed order, and the same seed has to give the same groups.
 """
 
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ MOST_ROWS_BY_DENSITY = 20_000
 SAMPLE_ROWS = 2_000
 """Rows that the number of groups is chosen on: all their pairs are held in memory, 32 MB."""
 MOST_GROUPS_TRIED = 40
+LEAST_MEAN_MEMBERS = 3
+"""Of groups whose number is to be chosen: pairs and single rows are no groups of a collection."""
 DENSITY_DIMENSIONS = 20
 """What HDBSCAN sees, by principal components: among hundreds of dimensions all gaps are alike."""
 _MOST_STEPS = 100
@@ -145,41 +148,50 @@ def principal_components(vectors: Vectors, count: int, *, seed: int) -> Vectors:
 
 
 def choose_count(vectors: Vectors, *, seed: int) -> Choice:
-    """The number of groups with the best mean silhouette (Rousseeuw 1987), by cosine.
+    """The least number of groups whose mean silhouette (Rousseeuw 1987, by cosine) is as the best.
 
-    Tried on a sample of 2,000 rows, from 2 groups to 40 or to half of the rows. Equal ones:
-    the fewer.
+    As the best is within one standard error of its mean (the rule of Breiman, Friedman, Olshen
+    and Stone 1984): more groups have to be worth it. Tried on a sample of 2,000 rows, from 2
+    groups to 40, or to a third of the rows.
 
     Raises:
         QueryError: there are fewer than 3 rows.
     """
-    from sklearn.metrics import silhouette_score
-
     if len(vectors) < 3:
         raise QueryError(
             f"There is too little to choose groups from: {len(vectors)}, and 3 are needed. "
             "Ingest more, or say how many groups."
         )
     chosen = sample(len(vectors), SAMPLE_ROWS, seed=seed)
-    rows = np.asarray(vectors[chosen])
+    means, errors = _silhouettes(np.asarray(vectors[chosen]), seed)
+    if not means:  # all rows are equal
+        return Choice(1, {})
+    best = max(means, key=lambda count: means[count])
+    enough = means[best] - errors[best]
+    return Choice(min(count for count, mean in means.items() if mean >= enough), means)
+
+
+def _silhouettes(rows: Vectors, seed: int) -> tuple[dict[int, float], dict[int, float]]:
+    """By number of groups: the mean silhouette, and the standard error of that mean."""
+    from sklearn.metrics import silhouette_samples
+
     apart = np.clip(1.0 - rows @ rows.T, 0.0, 2.0)
     np.fill_diagonal(apart, 0.0)
-    found: dict[int, float] = {}
+    means, errors = {}, {}
     for count in _candidates(len(rows)):
         labels = spherical_kmeans(rows, count, seed=seed)
         if 1 < len(set(labels.tolist())) < len(rows):
             with steady():
-                score = silhouette_score(apart, labels, metric="precomputed")
-            found[count] = round(float(score), 4)
-    if not found:  # all rows are equal
-        return Choice(1, {})
-    return Choice(max(found, key=lambda count: (found[count], -count)), found)
+                found = silhouette_samples(apart, labels, metric="precomputed")
+            means[count] = round(float(np.mean(found)), 4)
+            errors[count] = float(np.std(found)) / math.sqrt(len(rows))
+    return means, errors
 
 
 def _candidates(rows: int) -> list[int]:
     """Every number up to 12, then wider steps: neighbours of a large one hardly differ."""
     wanted = [*range(2, 13), 14, 16, 18, 20, 24, 28, 32, 36, MOST_GROUPS_TRIED]
-    return [count for count in wanted if count <= max(2, rows // 2)]
+    return [count for count in wanted if count <= max(2, rows // LEAST_MEAN_MEMBERS)]
 
 
 def sample(rows: int, most: int, *, seed: int) -> NDArray[np.int64]:

@@ -85,7 +85,8 @@ def find_clusters(
 
     Args:
         settings: say which collection; the defaults where None.
-        count: of groups, or `auto`: the best silhouette; HDBSCAN always finds it itself.
+        count: of groups, or `auto`: by silhouette (`clustering.choose_count`); HDBSCAN always
+            finds it itself.
         method: spherical k-means, or HDBSCAN for groups of any form and outliers in none.
         unit: what is grouped.
         least_members: of a group that HDBSCAN finds.
