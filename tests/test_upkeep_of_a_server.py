@@ -141,6 +141,30 @@ def test_a_collection_moves_from_a_server_to_a_folder_and_back(
     assert same(contents(back), contents(served))
 
 
+def test_lists_of_a_collection_that_was_deleted_come_back_nowhere(
+    served: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "tagged").mkdir()
+    for number in range(12):
+        text = f"---\ncrew: [Ada, Bo]\n---\nNothing much about {number}.\n"
+        (tmp_path / "tagged" / f"{number}.md").write_text(text, encoding="utf-8")
+    before = contents(served)
+    ingest(tmp_path / "tagged", served.model_copy(update={"collection": "gone"}))
+    vectors = [[1.0, 0.0]] * 40
+    with assembly.open_writing_store(served) as store:
+        store.drop(store.state("gone"))
+        other = store._client.create_collection("other", embedding_function=None)
+        other.add(
+            ids=[f"{number}" for number in range(40)],
+            embeddings=vectors,
+            metadatas=[{"number": number, "tags": ["theirs"]} for number in range(40)],
+        )
+        assert {key for row in other.get()["metadatas"] for key in row} == {"number", "tags"}
+        store._client.delete_collection("other")
+    compact(served)
+    assert same(contents(served), before)
+
+
 def test_readers_of_a_server_go_on_while_it_is_compacted_again_and_again(served: Settings) -> None:
     """Generations are dropped under their queries: none fails, none comes back short."""
     answers: list[int] = []
