@@ -66,6 +66,7 @@ def test_a_gate_that_holds_ends_with_0_and_one_that_does_not_with_1_and_the_figu
         (("eval", "set", "--fail-under", "nope=0.4"), "nDCG@k"),
         (("eval", "set", "--fail-under", "nDCG@10"), "nDCG@10=0.45"),
         (("eval", "set", "--fail-under", "nDCG@10=45"), "from 0 to 1"),
+        (("eval",), "or set evaluation.questions"),
         (("eval", "set", "--measure", "nDCG"  "@-1"), "nDCG@k"),
         (("compare", "words.toml", "set"), "two or more"),
         (("compare", "words.toml", "words.toml", "set"), "two or more"),
@@ -128,5 +129,6 @@ def test_tune_says_what_to_set_and_whether_it_is_noise(call: Command, tmp_path: 
     assert code == 0
     found: Any = json.loads(out)
     assert (len(found["trials"]), found["chosen"], found["is_better"]) == (2, {}, False)
-    code, out, _ = call("tune", "q.jsonl", "--max-trials", "2")
+    (tmp_path / "judged.toml").write_text('[evaluation]\nquestions = "q.jsonl"\n', encoding="utf-8")
+    code, out, _ = call("tune", "--config", "judged.toml", "--max-trials", "2")
     assert "Nothing that was tried beats the present settings" in out

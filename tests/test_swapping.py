@@ -231,8 +231,9 @@ def test_documents_that_changed_between_a_dead_swap_and_the_next_are_in_step(
     assert contents(built) == contents(make_settings(collection="clean"))
 
 
+@pytest.mark.parametrize("configured", [False, True], ids=["named", "configured"])
 def test_both_generations_are_compared_on_judged_questions(
-    built: Settings, make_settings: MakeSettings, tmp_path: Path
+    built: Settings, make_settings: MakeSettings, tmp_path: Path, configured: bool
 ) -> None:
     file = tmp_path / "questions.jsonl"
     file.write_text(
@@ -241,9 +242,20 @@ def test_both_generations_are_compared_on_judged_questions(
         '{"question": "nothing answers this", "answers": []}\n',
         encoding="utf-8",
     )
-    compared = swap(make_settings(**OTHER), questions=read_questions(file)).comparison
+    wanted = make_settings(**OTHER, **({"evaluation.questions": file} if configured else {}))
+    named = None if configured else read_questions(file)
+    compared = swap(wanted, questions=named).comparison
     assert compared is not None
     assert (compared.questions, compared.success_before, compared.success_after) == (2, 0.5, 0.5)
+
+
+def test_questions_that_cannot_be_read_end_a_swap_before_it_begins(
+    built: Settings, make_settings: MakeSettings, tmp_path: Path
+) -> None:
+    with pytest.raises(SettingsError, match=r"nowhere\.jsonl"):
+        swap(make_settings(**OTHER, **{"evaluation.questions": tmp_path / "nowhere.jsonl"}))
+    with assembly.open_store(built) as store:
+        assert store.generations(store.state(built.collection)) == ["docs.1"]
 
 
 @pytest.mark.parametrize("line", ["{}", "no JSON", '{"question": "x", "answers": [1]}', "[]"])

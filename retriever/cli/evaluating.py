@@ -13,11 +13,14 @@ if TYPE_CHECKING:
     from retriever.cli.evaluations import Work
     from retriever.evaluation.measures import Measure
     from retriever.evaluation.runs import Evaluation, EvaluationOptions
+    from retriever.settings import Settings
 
 Questions = Annotated[
-    Path,
+    Path | None,
     typer.Argument(
-        metavar="QUESTIONS", help="Folder in BEIR's layout, or JSONL for the live collection."
+        metavar="[QUESTIONS]",
+        help="Folder in BEIR's layout, or JSONL for the live collection; evaluation.questions if "
+        "not given.",
     ),
 ]
 Measures = Annotated[
@@ -32,7 +35,7 @@ PASSAGES_HELP = "Passages asked for a question; as many as the deepest measure n
 
 
 def eval_(  # noqa: PLR0913  # a command's options are its parameters
-    questions: Questions,
+    questions: Questions = None,
     collection: Collection = None,
     config: Config = None,
     measure: Measures = None,
@@ -62,10 +65,11 @@ def eval_(  # noqa: PLR0913  # a command's options are its parameters
 
     gates = _gates(fail_under)
     settings = load(config, collection)
+    judged = _named(questions, settings)
     with shown_work() as work:
         options = _options(measure, gates, passages=passages, keep=keep, work=work)
         options = replace(options, learns=calibrate is not None)
-        found = evaluate(questions, settings, options)
+        found = evaluate(judged, settings, options)
     if calibrate is not None and found.learned is not None:
         from retriever.calibration import write_calibration
 
@@ -139,7 +143,7 @@ def compare(  # noqa: PLR0913  # a command's options are its parameters
 
 
 def tune(  # a command's options are its parameters
-    questions: Questions,
+    questions: Questions = None,
     collection: Collection = None,
     config: Config = None,
     measure: Annotated[
@@ -160,6 +164,7 @@ def tune(  # a command's options are its parameters
 
     names = [measure] if measure and _is_of_rankings(measure) else None
     settings = load(config, collection)
+    judged = _named(questions, settings)
     with shown_work() as work:
         options = _options(names or ["nDCG@10"], {}, passages=None, keep=False, work=work)
         limits = TuningOptions(
@@ -168,8 +173,19 @@ def tune(  # a command's options are its parameters
             measure=options.measures[0].name if names else measure or "",
             tried=lambda trial: note(f"{trial.score:.4f}  {label_of(trial.changes)}"),
         )
-        found = try_settings(questions, settings, options, limits)
+        found = try_settings(judged, settings, options, limits)
     show_json(tuning_object(found)) if as_json else show_tuning(found)
+
+
+def _named(questions: Path | None, settings: "Settings") -> Path:
+    """The questions that were named, here or in the settings."""
+    named = questions or settings.evaluation.questions
+    if named is None:
+        raise typer.BadParameter(
+            "name a folder in BEIR's layout or a JSONL file, or set evaluation.questions.",
+            param_hint="QUESTIONS",
+        )
+    return named
 
 
 def write_page(path: Path, text: str) -> None:

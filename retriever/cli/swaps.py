@@ -21,7 +21,10 @@ def swap(
     collection: Collection = None,
     questions: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Judged questions (JSONL) to compare both models on."),
+        typer.Option(
+            metavar="FILE",
+            help="Judged questions (JSONL) to compare on, instead of evaluation.questions.",
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what it would do, and change nothing.")
@@ -41,7 +44,7 @@ def swap(
         plan = plan_swap(settings)
         show_json(asdict(plan)) if as_json else _show_plan(plan)
         return
-    judged = read_questions(questions) if questions else ()
+    judged = read_questions(questions) if questions else None
     with shown_progress() as progress:
         report = change_model(settings, questions=judged, progress=progress)
     show_json(asdict(report)) if as_json else _show_report(report)

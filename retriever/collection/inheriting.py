@@ -9,8 +9,10 @@ and filters find it by them (chroma-core/chroma#7594). Deleting rows does clear 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from retriever.collection.pages import parts
 from retriever.collection.rows import Row
 
+_PAGE_IDS = 50_000
 _PAGE_ROWS = 2_000
 
 
@@ -26,14 +28,15 @@ def inherited(
 
 def release(collection: Any) -> None:
     """Delete the rows of one of Chroma's collections that hold lists, before it is deleted."""
-    holding = list(_rows_with_lists(collection))
-    for start in range(0, len(holding), _PAGE_ROWS):
-        collection.delete(ids=holding[start : start + _PAGE_ROWS])
+    for part in parts(list(_rows_with_lists(collection)), _PAGE_ROWS):
+        collection.delete(ids=list(part))
 
 
 def _rows_with_lists(collection: Any) -> Iterator[str]:
-    for offset in range(0, collection.count(), _PAGE_ROWS):
-        page = collection.get(limit=_PAGE_ROWS, offset=offset, include=["metadatas"])
-        for one, row in zip(page["ids"], page["metadatas"], strict=True):
-            if any(isinstance(value, list) for value in (row or {}).values()):
-                yield one
+    for offset in range(0, collection.count(), _PAGE_IDS):
+        ids = collection.get(limit=_PAGE_IDS, offset=offset, include=[])["ids"]
+        for part in parts(ids, _PAGE_ROWS):
+            page = collection.get(ids=list(part), include=["metadatas"])
+            for one, row in zip(page["ids"], page["metadatas"], strict=True):
+                if any(isinstance(value, list) for value in (row or {}).values()):
+                    yield one

@@ -179,6 +179,15 @@ class IngestionSettings(Section):
     )
 
 
+class EvaluationSettings(Section):
+    """How a collection is judged."""
+
+    questions: LocalPath | None = Field(
+        None,
+        description="Judged questions (JSONL): swap compares on them; eval and tune ask them.",
+    )
+
+
 class Settings(LayeredSettings):
     """All settings, frozen.
 
@@ -197,6 +206,7 @@ class Settings(LayeredSettings):
     retrieval: RetrievalSettings = RetrievalSettings()
     reranking: RerankingSettings = RerankingSettings()
     llm: LLMSettings = LLMSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
 
     def secret(self, configured: SecretStr | None, *variables: str) -> SecretStr | None:
         """A key from the settings, else from the first of the environment's `variables`."""

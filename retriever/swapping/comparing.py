@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 from retriever.collection.physical import PhysicalCollection
 from retriever.errors import NothingToEmbed
-from retriever.evaluation.questions import Question
+from retriever.evaluation.questions import Question, read_questions
 from retriever.protocols import Embedder
 from retriever.records import Candidate
+from retriever.settings import Settings
 
 Side = tuple[PhysicalCollection, Embedder]
 
@@ -15,6 +16,16 @@ SAMPLED_QUERIES = 50
 DEPTH = 10
 _QUERY_CHARACTERS = 200
 _SEED = 20_261_123
+
+
+def configured_questions(settings: Settings) -> list[Question]:
+    """The judged questions that the settings name; none where they name no file.
+
+    Raises:
+        SettingsError: the file is not there, or a line is no question.
+    """
+    file = settings.evaluation.questions
+    return read_questions(file) if file else []
 
 
 def success(side: Side, questions: Sequence[Question]) -> float:

@@ -32,7 +32,7 @@ from retriever.protocols import Embedder, SelectiveEmbedder
 from retriever.records import Fingerprint, IngestProgress, Skipped
 from retriever.repairing.recovering import open_sound_store
 from retriever.settings import Settings
-from retriever.swapping.comparing import overlap, success
+from retriever.swapping.comparing import configured_questions, overlap, success
 from retriever.swapping.rebuilding import check_copy, from_files, from_stored_text
 
 Progress = Callable[[IngestProgress], None]
@@ -130,22 +130,25 @@ def plan_swap(settings: Settings) -> SwapPlan:
 def swap(
     settings: Settings,
     *,
-    questions: Sequence[Question] = (),
+    questions: Sequence[Question] | None = None,
     progress: Progress | None = None,
 ) -> SwapReport:
     """Rebuild a collection as the settings say, beside the live one, and switch to it.
 
-    Both generations are compared on sampled queries, and on `questions` where there are any.
+    Both generations are compared on sampled queries, and on `questions` where there are any:
+    those of the file that `evaluation.questions` names where None.
     Readers are served by the old generation until the switch and by the new one from their
     next query on. The old generation is kept, see `returning`; one before it is deleted.
 
     Raises:
+        SettingsError: the file of questions cannot be read.
         CollectionLocked: another process is writing.
         CollectionError: the settings are those that built it, or a file is not at hand.
         EmbeddingError: text could not be embedded; the next swap goes on from there.
     """
+    judged = configured_questions(settings) if questions is None else questions
+    answerable = [one for one in judged if one.sources]
     with open_sound_store(settings, existing=True) as store:
-        answerable = [one for one in questions if one.sources]
         return _Swap(store, settings).run(answerable, progress)
 
 
@@ -197,6 +200,8 @@ class _Swap:
         name = self._target(state)
         target = self._store.physical(name)
         totals, documents = self._build(target, progress)
+        target = self._store.settle(name)
+        self._live = self._store.physical(self.state.live)
         chunks = check_copy(self._live, target, documents=documents)
         compared = self._compare(target, questions)
         switched = state.next(live=name, previous=state.live, run=None)
