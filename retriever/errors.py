@@ -115,9 +115,14 @@ class BudgetExceeded(EmbeddingError):
         self.needed_usd = needed_usd
         self.budget_usd = budget_usd
         super().__init__(
-            f"This would cost about ${needed_usd:.4f}, more than the budget of ${budget_usd:.4f}. "
-            "Raise embedding.budget_usd, or ingest less."
+            f"This would cost about {_dollars(needed_usd)}, more than the budget of "
+            f"{_dollars(budget_usd)}. Raise embedding.budget_usd, or ingest less."
         )
+
+
+def _dollars(amount: float) -> str:
+    """To a hundredth of a cent; of less, all that differs from nothing."""
+    return f"${amount:,.4f}" if amount >= 0.01 else f"${amount:.8f}".rstrip("0").rstrip(".")
 
 
 class RerankingError(RetrieverError):

@@ -428,7 +428,8 @@ def test_the_budget_stops_a_run_before_the_call_that_would_exceed_it(
     [
         ({"model": "text-embedding-3-small"}, "OPENAI_API_KEY"),
         ({"model": "unknown", "backend": "openai"}, "embedding.dimension"),
-        ({"model": "text-embedding-ada-002", "dimension": 256}, "always gives 1536"),
+        ({"model": "text-embedding-ada-002", "dimension": 256}, "002 gives 1536. Leave"),
+        ({"model": "text-embedding-3-small", "dimension": 1537}, "gives 1536 at most"),
         (
             {
                 "model": "unknown",

@@ -45,6 +45,11 @@ EXAMPLES: list[tuple[RetrieverError, dict[str, object], str]] = [
         "Raise embedding.budget_usd, or ingest less.",
     ),
     (
+        BudgetExceeded(needed_usd=0.00015, budget_usd=0),
+        {"needed_usd": 0.00015, "budget_usd": 0},
+        "about $0.00015, more than the budget of $0. ",
+    ),
+    (
         CollectionNotFound("dosc", place=".retriever", existing=["docs", "mail"]),
         {"name": "dosc", "existing": ("docs", "mail")},
         "It holds: docs, mail. Make it with: retriever ingest FOLDER --collection dosc",

@@ -48,7 +48,7 @@ def open_cohere(options: EmbedderOptions) -> RemoteEmbedder:
         )
     if row is not None and dimension != row.dimension:
         raise SettingsError(
-            f"embedding.dimension is {dimension}, but {row.name} always gives {row.dimension}. "
+            f"embedding.dimension is {dimension}, but {row.name} gives {row.dimension}. "
             "Leave it unset."
         )
     fingerprint = EmbeddingFingerprint(

@@ -95,10 +95,10 @@ def _fingerprint(options: EmbedderOptions, row: ModelRow | None) -> EmbeddingFin
             f"The catalogue does not know {options.model!r}. Set embedding.dimension and "
             "embedding.window_tokens to what the server's model gives and reads."
         )
-    if row is not None and dimension != row.dimension and not row.matryoshka:
+    if row and (dimension > row.dimension if row.matryoshka else dimension != row.dimension):
         raise SettingsError(
-            f"embedding.dimension is {dimension}, but {row.name} always gives {row.dimension}. "
-            "Leave it unset."
+            f"embedding.dimension is {dimension}, but {row.name} gives {row.dimension}"
+            f"{' at most' if row.matryoshka else ''}. Leave it unset."
         )
     return EmbeddingFingerprint(
         backend="openai",
@@ -239,7 +239,7 @@ class OpenAIProvider:
 
     def _refusal(self, error: Any) -> EmbeddingError:
         status, said = error.status_code, self._mask.quoted(str(error.message))
-        answer = f"{self._server} answered {status} for {self._options.model}: {said}"
+        answer = f"{self._server} answered {status} for {self._options.model}: {said.rstrip(' .')}."
         no_money = _NO_MONEY in (error.code, error.type)
         too_large = status == 413 or (status == 400 and ABOUT_SIZE.search(said))
         if too_large or (status == 429 and _BEYOND_A_MINUTE.search(said)):

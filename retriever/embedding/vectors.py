@@ -64,8 +64,8 @@ def checked(vectors: NDArray[np.floating], *, count: int, dimension: int, model:
         )
     if not np.isfinite(vectors).all():
         raise EmbeddingRejected(
-            f"{model} answered with values that are not finite. "
-            "Try embedding.precision = 'float32'."
+            f"{model} answered with values that are not finite. Of a local model, try "
+            "embedding.precision = 'float32'; of a server, ask who runs it."
         )
     units = normalise(vectors)
     if count and not np.any(units, axis=1).all():
