@@ -28,7 +28,9 @@ MMR_BALANCE = 0.7
 _WORD_OR_MARK = re.compile(r"\w+|[^\w\s]")
 _NUMBERS = re.compile(r"\d+")
 
-_Shingle = tuple[str, str, str]
+_Shingle = tuple[int, str, str, str]
+"""Three words that follow one another, behind the sum of their lengths, negative: the longest come
+first in order. Long words are rare, and rare shingles are shared by few texts."""
 
 
 def without_repetition(
@@ -166,13 +168,15 @@ class _Groups:
         if self._sameness != "near":
             return _Read(folded)
         words = _WORD_OR_MARK.findall(folded)
-        shingles = frozenset(zip(words, words[1:], words[2:], strict=False))
+        lengths = [*map(len, words)]
+        sizes = [-a - b - c for a, b, c in zip(lengths, lengths[1:], lengths[2:], strict=False)]
+        shingles = frozenset(zip(sizes, words, words[1:], words[2:], strict=False))
         few = len(shingles) - math.ceil(NEAR_OVERLAP * len(shingles)) + 1
         return _Read(
             folded=folded,
             numbers=tuple(_NUMBERS.findall(folded)),
             shingles=shingles,
-            telling=tuple(heapq.nsmallest(few, shingles, key=_longest_first)),
+            telling=tuple(heapq.nsmallest(few, shingles)),
         )
 
     def find(self, text: _Read) -> int | None:
@@ -191,11 +195,6 @@ class _Groups:
         self._by_folded.setdefault(text.folded, place)
         for one in text.telling:
             self._by_shingle.setdefault(one, []).append(place)
-
-
-def _longest_first(shingle: _Shingle) -> tuple[int, _Shingle]:
-    """Long words are rare, and rare shingles are shared by few texts."""
-    return -sum(map(len, shingle)), shingle
 
 
 def _is_near(one: _Read, other: _Read) -> bool:

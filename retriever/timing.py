@@ -25,9 +25,10 @@ def stage_times() -> Iterator[dict[str, float]]:
     no more than its time. Other threads' work is counted where it was `carried` to them, and
     that of an awaited `aretrieve`.
 
-    Of a query: `freshness` (is there a newer commit), `embed`, `filter`, `semantic`, `lexical`,
-    `fuse`, `fetch` (texts and metadata of the passages), `rerank` and `expand` where they are
-    asked for; of the first one also `load Chroma`, `open`, `open vectors`, `open words` and
+    Of a query: `freshness` (is there a newer commit), `embed`, `filter`, `semantic`, `lexical`
+    (in mode hybrid the wait for what another thread did: `rank words`), `fuse`, `fetch` (texts
+    and metadata of the passages), `rerank` and `expand` where they are asked for; of the first
+    one also `load Chroma`, `open`, `open vectors`, `open words` and
     `load model`. Of an ingest: `look` (what changed),
     `compare` (what is stored), `load model`, `embed`, `wait for chunks`, `wait for writing`, and
     beside these, on other threads, `read`, `chunk`, `write`, `index words`, `commit`.

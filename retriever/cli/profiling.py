@@ -15,8 +15,9 @@ from retriever.timing import stage_times
 Profile = Annotated[
     bool, typer.Option("--profile", help="Say on stderr where the time went, stage by stage.")
 ]
-BESIDE = ("read", "chunk", "write", "index words", "commit")
-"""Stages of an ingest that other threads are at while texts are embedded."""
+_OF_AN_INGEST = ("read", "chunk", "write", "index words", "commit")
+BESIDE = (*_OF_AN_INGEST, "rank words")
+"""Stages that other threads are at while texts, or a query, are embedded."""
 _START = "start"
 _OTHER = "other"
 
@@ -52,7 +53,7 @@ def table(times_s: Mapping[str, float], whole_s: float) -> list[str]:
         lines += ["", "beside it, on other threads"]
         lines += [_line(name, seconds, whole_s) for name, seconds in beside.items()]
     embedding_s = times_s.get("embed", 0.0)
-    if beside and embedding_s > 0:
+    if embedding_s > 0 and not beside.keys().isdisjoint(_OF_AN_INGEST):
         work_s = whole_s - times_s.get(_START, 0.0)
         lines += ["", f"overlap: the run took {work_s / embedding_s:.2f} times its embedding"]
     return lines

@@ -15,6 +15,7 @@ import numpy as np
 from retriever.embedding.vectors import no_vectors
 from retriever.errors import NothingToEmbed
 from retriever.fusion import HALF_BM25, Fused, fuse
+from retriever.lexical import LexicalIndex
 from retriever.protocols import BatchQueryEmbedder, Embedder, Vectors
 from retriever.records import Candidate
 from retriever.retrieval.selecting import nearest, select
@@ -66,15 +67,31 @@ def rank(snapshot: Snapshot, request: Request) -> list[Ranked]:
     lexical: Sequence[Sequence[Candidate]] = [()] * len(queries)
     with stage("filter"):
         selection = select(snapshot, request.where)
-    if request.mode != "lexical":
+    if request.mode == "lexical":
+        index = snapshot.lexical()
+        with stage("lexical"):
+            lexical = _by_words(index, request, selection)
+    elif request.mode == "semantic":
         semantic = _by_meaning(snapshot, request, selection)
-    if request.mode != "semantic":
-        lexical = _by_words(snapshot, request, selection)
+    else:
+        semantic, lexical = _by_both(snapshot, request, selection)
     with stage("fuse"):
         return [
             Ranked(one, other, _fused(request, one, other))
             for one, other in zip(semantic, lexical, strict=True)
         ]
+
+
+def _by_both(
+    snapshot: Snapshot, request: Request, selection: Selection | None
+) -> tuple[Sequence[Sequence[Candidate]], Sequence[Sequence[Candidate]]]:
+    """Both rankings of each query: words need no vector, so they are ranked meanwhile."""
+    snapshot.embedder()  # that it cannot be had is told before all else
+    index = snapshot.lexical()
+    with snapshot.beside.begun("rank words", lambda: _by_words(index, request, selection)) as words:
+        semantic = _by_meaning(snapshot, request, selection)
+        with stage("lexical"):
+            return semantic, words.result()
 
 
 def _by_meaning(
@@ -106,15 +123,13 @@ def _by_meaning(
 
 
 def _by_words(
-    snapshot: Snapshot, request: Request, selection: Selection | None
+    index: LexicalIndex, request: Request, selection: Selection | None
 ) -> list[list[Candidate]]:
-    index = snapshot.lexical()
     allowed = None if selection is None else selection.ids
-    with stage("lexical"):
-        return [
-            index.rank(query, count=request.candidate_count, allowed=allowed)
-            for query in request.queries
-        ]
+    return [
+        index.rank(query, count=request.candidate_count, allowed=allowed)
+        for query in request.queries
+    ]
 
 
 def _fused(

@@ -22,6 +22,7 @@ from retriever.indexing import open_current
 from retriever.lexical import LexicalIndex
 from retriever.protocols import Embedder
 from retriever.repairing.recovering import refuse_torn
+from retriever.retrieval.beside import Beside
 from retriever.retrieval.filling import Filling, read_vectors
 from retriever.retrieval.table import Selections, Table
 from retriever.settings import Settings
@@ -42,6 +43,7 @@ class Snapshot:
         *,
         open_embedder: Callable[[CollectionState, PhysicalCollection], Embedder],
         filling: Filling,
+        beside: Beside,
         hold: Callable[["Snapshot"], AbstractContextManager[None]],
     ) -> None:
         """See the collection as it is now, through a store that becomes the snapshot's own.
@@ -60,6 +62,7 @@ class Snapshot:
         self._has_tables = store.options.mode in ("embedded", "memory")
         self.store = store
         self.filling = filling
+        self.beside = beside
         self.table: Table | None = None
         self.is_small = False
         self.selections = Selections()
@@ -137,6 +140,7 @@ class Snapshots:
         self._lock = threading.Lock()
         self._embedder: Embedder | None = None
         self._filling = Filling(settings.retrieval.table_mb * BYTES_OF_A_MB)
+        self._beside = Beside()
         self._current = self._open()
 
     @contextlib.contextmanager
@@ -158,6 +162,7 @@ class Snapshots:
     def close(self) -> None:
         """Close the store once no query uses it. Safe to repeat."""
         self._filling.close()
+        self._beside.close()
         with self._lock:
             self._retire(self._current)
 
@@ -211,6 +216,7 @@ class Snapshots:
                 store,
                 open_embedder=self._open_embedder,
                 filling=self._filling,
+                beside=self._beside,
                 hold=self._hold,
             )
             if self._settings.retrieval.mode != "lexical":

@@ -1,10 +1,11 @@
 """Measure a query's time by stage, on made-up collections, and filters against Chroma's own.
 
     python scripts/benchmark/latency.py [--chunks 3000 20000 100000] [--queries 200]
-        [--folder FOLDER] [--without-model] [--json]
+        [--folder FOLDER] [--unfiltered] [--without-model] [--json]
 
-Vectors and texts are made up (see `synthetic.py`), so the stage `embed` is the default model's,
-timed alone on the same queries. Collections are kept in FOLDER, where it is given, and used again.
+Vectors and texts are made up (see `synthetic.py`); rows `with the model` are hybrid queries for
+each of which the default model embeds a question of ten words, too: the whole that a user waits
+for. Collections are kept in FOLDER, where it is given, and used again.
 Exactness is the share of the ten nearest by exact search that an answer names, on 50 queries.
 """
 
@@ -30,6 +31,7 @@ from retriever.timing import stage_times
 QUERY_WORDS = 7
 JUDGED = 50
 DEPTH = 10
+WARMING = 20
 FILTERS: Mapping[str, dict[str, object] | None] = {
     "no filter": None,
     "half": {"half": 1},
@@ -62,16 +64,29 @@ def timed(ask: Callable[[str], object], queries: Sequence[str]) -> Row:
     return {"p50_ms": half, "p95_ms": most, "stages_p50_ms": each}
 
 
-def measure(settings: Settings, queries: Sequence[str]) -> Iterator[tuple[str, Row]]:
+def with_model(folder: Path, queries: Sequence[str]) -> Row:
+    """A hybrid query, embedding included."""
+    settings = synthetic.settings(str(folder), embedder="ModelTimedEmbedder")
+    with Retriever.open(settings) as retriever:
+        for query in queries[:WARMING]:
+            retriever.retrieve(query)
+        return timed(retriever.retrieve, queries)
+
+
+def measure(
+    settings: Settings, queries: Sequence[str], *, filtered: bool
+) -> Iterator[tuple[str, Row]]:
     """Each way to ask and what it takes."""
     with Retriever.open(settings) as retriever:
-        for query in queries[:20]:
+        for query in queries[:WARMING]:
             retriever.retrieve(query)
         for mode in ("hybrid", "semantic", "lexical"):
             yield (
                 f"{mode}, no filter",
                 timed(lambda query, mode=mode: retriever.retrieve(query, mode=mode), queries),
             )
+        if not filtered:
+            return
         began_s = time.perf_counter()
         first = [timed(ask(retriever, where), queries[:1])["p50_ms"] for where in FILTERS.values()]
         yield "hybrid, first query of each filter", dict(zip(FILTERS, first, strict=True))
@@ -134,42 +149,41 @@ def shared(found: Sequence[set[str]], best: Sequence[set[str]]) -> float:
     return round(float(np.mean(shares)), 4)
 
 
-def embedding(queries: Sequence[str]) -> Row:
-    """What the default model takes for a query."""
-    embedder = assembly.open_configured_embedder(Settings.load())
-    embedder.embed_query("warm")
-    return timed(embedder.embed_query, queries)
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--chunks", type=int, nargs="+", default=[3_000, 20_000, 100_000])
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--unfiltered", action="store_true", help="leave filters out")
     parser.add_argument("--without-model", action="store_true")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     made = synthetic.texts(words=QUERY_WORDS, seed=1)
     queries = list(islice(made, arguments.queries))
     found: dict[str, Row] = {}
-    if not arguments.without_model:
-        found["embed, default model"] = embedding(queries)
-        if not arguments.json:
-            sys.stdout.write(f"embed, default model: {json.dumps(found['embed, default model'])}\n")
     with tempfile.TemporaryDirectory() as work:
         for chunks in arguments.chunks:
             folder = (arguments.folder or Path(work)) / str(chunks)
-            settings = synthetic.settings(str(folder))
-            if not folder.is_dir():
-                synthetic.build(settings, chunks=chunks)
-            for name, row in measure(settings, queries):
+            for name, row in measured(folder, chunks, queries, arguments):
                 found[f"{chunks} chunks: {name}"] = row
                 if not arguments.json:
                     sys.stdout.write(f"{chunks} chunks: {name}: {json.dumps(row)}\n")
                     sys.stdout.flush()
     if arguments.json:
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
+
+
+def measured(
+    folder: Path, chunks: int, queries: Sequence[str], arguments: argparse.Namespace
+) -> Iterator[tuple[str, Row]]:
+    """The rows of one collection, which is made where it is not there."""
+    settings = synthetic.settings(str(folder))
+    if not folder.is_dir():
+        synthetic.build(settings, chunks=chunks)
+    if not arguments.without_model:
+        yield "hybrid, with the model", with_model(folder, queries)
+    yield from measure(settings, queries, filtered=not arguments.unfiltered)
 
 
 if __name__ == "__main__":

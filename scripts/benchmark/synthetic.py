@@ -25,12 +25,24 @@ VOCABULARY = 30_000
 SEED = 20_261_123
 
 
-def settings(folder: str) -> Settings:
-    """Settings of a made-up collection in a state folder."""
+QUESTIONS = (
+    "How do I reset the pump after a power failure?",
+    "What does the warranty of the boiler cover?",
+    "Who has to sign the monthly safety report?",
+    "Why did visitors get stuck on the hill in February?",
+    "Where are the spare keys of the dome kept?",
+    "When was the mirror of the telescope cleaned last?",
+    "How many volunteers does a public evening need?",
+    "Which form do I fill in for travel costs?",
+)
+
+
+def settings(folder: str, *, embedder: str = "TextSeededEmbedder") -> Settings:
+    """Settings of a made-up collection in a state folder, read by an embedder of this module."""
     return Settings.load(
         **{
             "storage.path": folder,
-            "embedding.backend": "synthetic:TextSeededEmbedder",
+            "embedding.backend": f"synthetic:{embedder}",
             "embedding.model": "text-seeded",
             "embedding.cache": False,
         }
@@ -76,6 +88,20 @@ class TextSeededEmbedder:
         inner = self._centres[draw.integers(len(self._centres))] + draw.normal(size=INNER_DIMENSION)
         vector = inner @ self._map + draw.normal(size=DIMENSION)
         return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+
+class ModelTimedEmbedder(TextSeededEmbedder):
+    """The same vectors, for a query in the time that the default model takes for a question."""
+
+    def __init__(self, options: EmbedderOptions) -> None:
+        """Open the default model, too."""
+        super().__init__(options)
+        self._model = assembly.open_configured_embedder(Settings.load())
+
+    def embed_query(self, text: str) -> Vectors:
+        """One unit vector: float32, shape (384,); the model's own is thrown away."""
+        self._model.embed_query(QUESTIONS[len(text) % len(QUESTIONS)])
+        return super().embed_query(text)
 
 
 def texts(*, words: int, seed: int) -> Iterator[str]:
