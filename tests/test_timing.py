@@ -84,6 +84,20 @@ def test_the_table_adds_up_and_tells_other_threads_apart() -> None:
     ]
 
 
+def test_what_a_query_has_done_beside_it_is_told_apart_and_is_no_ingest() -> None:
+    lines = table({"embed": 2.0, "lexical": 0.0, "rank words": 1.0}, 4.0)
+    assert [line.split()[:2] for line in lines] == [
+        ["stage", "seconds"],
+        ["embed", "2.000"],
+        ["lexical", "0.000"],
+        ["other", "2.000"],
+        ["total", "4.000"],
+        [],
+        ["beside", "it,"],
+        ["rank", "words"],
+    ]
+
+
 def test_the_age_of_the_process_is_told_or_taken_for_nothing() -> None:
     assert process_age_s() >= 0.0
     assert process_age_s(lambda: "nonsense") == 0.0
@@ -104,7 +118,7 @@ def test_a_profile_goes_to_stderr_and_leaves_stdout_to_the_answer(
     monkeypatch.setenv("RETRIEVER_EMBEDDING__BACKEND", "retriever.testing:HashingEmbedder")
     for words, stages in (
         (["ingest", str(corpus)], {"look", "embed", "read", "write", "overlap:"}),
-        (["search", "boiler"], {"open", "embed", "semantic", "lexical", "fuse", "fetch", "show"}),
+        (["search", "boiler"], {"open", "embed", "semantic", "lexical", "rank", "fuse", "show"}),
     ):
         ended = run(capsys, [*words, "--json", "--profile"])
         assert ended.json
