@@ -290,10 +290,34 @@ def test_status_tells_an_interrupted_run(retriever: Command, corpus: Path) -> No
     gone = Run(started_at="2026-01-02T03:04:05+00:00", pid=2**22 + 1, host="elsewhere")
     with assembly.open_writing_store(Settings.load()) as store:
         store.save(store.state("docs").next(run=gone))
-    assert "interrupted, began 2026-01-02 03:04:05 UTC" in retriever("status").out
+    said = retriever("status").out
+    assert "ingest interrupted, began 2026-01-02 03:04:05 UTC" in said
+    assert "ingest the same folders again to complete it" in said
     assert retriever("status", "--json").json["run"]["alive"] is False
     retriever("ingest", str(corpus))
     assert retriever("status", "--json").json["run"] is None
+
+
+def test_status_tells_an_interrupted_swap_and_what_completes_it(
+    retriever: Command, corpus: Path
+) -> None:
+    retriever("ingest", str(corpus))
+    gone = Run("2026-01-02T03:04:05+00:00", pid=2**22 + 1, host="elsewhere", kind="swap")
+    with assembly.open_writing_store(Settings.load()) as store:
+        store.save(store.state("docs").next(run=gone))
+    assert "swap interrupted, began 2026-01-02" in retriever("status").out
+    assert "the same retriever swap completes it" in retriever("check").out
+    assert retriever("status", "--json").json["run"]["kind"] == "swap"
+
+
+def test_status_tells_a_copy_that_an_interrupted_run_left(retriever: Command, corpus: Path) -> None:
+    retriever("ingest", str(corpus))
+    with assembly.open_writing_store(Settings.load()) as store:
+        state = store.state("docs")
+        store.add_generation(state, store.physical(state.live).fingerprint)
+    assert "docs.2: made by a compaction, repair or import" in retriever("status").out
+    retriever("ingest", str(corpus))
+    assert retriever("status", "--json").json["strays"] == {}
 
 
 def test_collections_are_listed(reading: Command) -> None:

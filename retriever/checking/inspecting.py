@@ -209,7 +209,7 @@ def _state_findings(
 ) -> Iterator[Finding]:
     if state.run is not None:
         began = f"{state.run.started_at} by process {state.run.pid} on {state.run.host}"
-        text = f"a run that began {began} has not ended; ingest completes it"
+        text = f"the {state.run.kind} that began {began} has not ended: {state.run.completion}"
         yield Finding("run", state.name, text, True)
     for name in leftovers:
         yield Finding("leftover", name, "an interrupted run left this copy behind", True)

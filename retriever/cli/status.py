@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from retriever import assembly
+from retriever.checking.inspecting import strays
 from retriever.cli.terminal import one_line, show
 from retriever.collection.state import Run
 from retriever.collection.store import CollectionSummary
@@ -31,7 +32,10 @@ class Status:
     last_ingested_at: str | None
     """When a document was last added or changed, ISO 8601, UTC."""
     run: Mapping[str, object] | None
-    """The run that is at work or was interrupted: when it began, where, and whether it lives."""
+    """The run that is at work or was interrupted: its kind, when and where it began, whether it
+    lives, and what completes it."""
+    strays: Mapping[str, str]
+    """Copies that are not live, and whose they are: of a swap, or of other work on it."""
     fingerprint: Fingerprint
     size_bytes: int | None
     """Bytes of the state folder, its vector cache included; None where there is none."""
@@ -51,6 +55,7 @@ def read_status(settings: Settings) -> Status:
         records = list(data.manifest())
         summary = CollectionSummary(state, data.fingerprint, data.chunk_count())
         lexical = summarise(settings, store, data)
+        left_over, unfinished = strays(store, state)
         place, mode = store.options.place, store.options.mode
     folder = settings.storage.path if mode == "embedded" else None
     complete = [record for record in records if record.status == "complete"]
@@ -64,7 +69,8 @@ def read_status(settings: Settings) -> Status:
         tokens=sum(record.token_count for record in complete),
         roots=dict(state.roots),
         last_ingested_at=max((record.ingested_at for record in records), default=None),
-        run=asdict(state.run) | {"alive": _is_alive(state.run)} if state.run else None,
+        run=_described(state.run) if state.run else None,
+        strays=dict.fromkeys(left_over, "upkeep") | dict.fromkeys(unfinished, "swap"),
         fingerprint=summary.fingerprint,
         size_bytes=_size_bytes(folder, "*") if folder else None,
         cache_bytes=_size_bytes(settings.storage.path, f"{cache.FILE_NAME}*"),
@@ -82,6 +88,7 @@ def show_status(status: Status) -> None:
         *(("root", f"{name} = {path}") for name, path in status.roots.items()),
         ("last change", _moment(status.last_ingested_at)),
         *_run_row(status.run),
+        *_stray_rows(status),
         ("model", f"{embedding.model} ({embedding.backend}, weights {embedding.revision[:12]})"),
         (
             "vectors",
@@ -112,8 +119,14 @@ def _run_row(run: Mapping[str, object] | None) -> list[tuple[str, str]]:
         return []
     began = f"began {_moment(str(run['started_at']))} (process {run['pid']} on {run['host']})"
     if run["alive"]:
-        return [("run", f"at work, {began}")]
-    return [("run", f"interrupted, {began}; ingest the same folders again to complete it")]
+        return [("run", f"{run['kind']} at work, {began}")]
+    return [("run", f"{run['kind']} interrupted, {began}; {run['completion']}")]
+
+
+def _stray_rows(status: Status) -> list[tuple[str, str]]:
+    if status.run is not None and status.run["alive"]:
+        return []
+    return [("copy", f"{name}: {_STRAYS[kind]}") for name, kind in status.strays.items()]
 
 
 def _prefix_rows(query_prefix: str, chunk_prefix: str) -> list[tuple[str, str]]:
@@ -142,6 +155,10 @@ def _moment(iso: str | None) -> str:
 
 def _is_embedded(embedded: bool) -> str:
     return "embedded" if embedded else "not embedded"
+
+
+def _described(run: Run) -> dict[str, object]:
+    return asdict(run) | {"alive": _is_alive(run), "completion": run.completion}
 
 
 def _is_alive(run: Run) -> bool:

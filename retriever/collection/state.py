@@ -8,7 +8,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,12 +30,21 @@ class Run:
     """ISO 8601, UTC."""
     pid: int
     host: str
+    kind: str = "ingest"
+    """What it does: ingest or swap. Other work leaves nothing to complete."""
 
     @classmethod
-    def now(cls) -> "Run":
+    def now(cls, kind: Literal["ingest", "swap"] = "ingest") -> "Run":
         """A run that this process begins."""
         started_at = datetime.now(UTC).isoformat(timespec="seconds")
-        return cls(started_at=started_at, pid=os.getpid(), host=socket.gethostname())
+        return cls(started_at, os.getpid(), socket.gethostname(), kind)
+
+    @property
+    def completion(self) -> str:
+        """What completes it, for people."""
+        if self.kind == "swap":
+            return "the same retriever swap completes it; the model before answers until then"
+        return "ingest the same folders again to complete it"
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,7 +196,7 @@ class _Swap:
     def run(self, questions: Sequence[Question], progress: Progress | None) -> SwapReport:
         """Build, check, compare, switch."""
         refuse_unfinished(self.state, self._live)
-        state = self._store.save(replace(self.state, run=Run.now()))
+        state = self._store.save(replace(self.state, run=Run.now("swap")))
         name = self._target(state)
         target = self._store.physical(name)
         totals, documents = self._build(target, progress)
