@@ -16,6 +16,12 @@ from retriever.indexing import LexicalSummary, summarise
 from retriever.records import Fingerprint
 from retriever.settings import Settings
 
+_STRAYS = {
+    "upkeep": "made by a compaction, repair or import that is at work or was interrupted; the next "
+    "run deletes it",
+    "swap": "begun by a swap; retriever swap goes on with it, retriever prune deletes it",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Status:
