@@ -12,6 +12,7 @@ from retriever.analysis.clustering import (
     by_size,
     choose_count,
     density_groups,
+    least_as_good,
     principal_components,
     sample,
     spherical_kmeans,
@@ -198,6 +199,19 @@ def test_more_groups_have_to_be_worth_it() -> None:
     choice = choose_count(bundles(30, dimension=32, spread=1.0, seed=3), seed=0)
     best = max(choice.silhouettes, key=lambda count: choice.silhouettes[count])
     assert (choice.count, best, max(choice.silhouettes)) == (2, 8, 10)
+
+
+@pytest.mark.parametrize(
+    ("means", "error", "count"),
+    [
+        ({2: 0.70, 3: 0.72, 4: 0.71}, 0.001, 2),  # a twentieth of 0.72 is 0.036
+        ({2: 0.60, 3: 0.70, 4: 0.75}, 0.001, 4),
+        ({2: 0.60, 3: 0.70, 4: 0.75}, 0.06, 3),
+        ({2: -0.20, 3: -0.10}, 0.001, 3),
+    ],
+)
+def test_a_small_gain_is_none(means: dict[int, float], error: float, count: int) -> None:
+    assert least_as_good(means, dict.fromkeys(means, error)) == count
 
 
 def test_two_vectors_are_too_few_to_choose() -> None:

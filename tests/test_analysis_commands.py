@@ -514,7 +514,9 @@ def test_related_clusters_and_outliers_for_people_and_programs(
     assert found["unit"] == "passages"
     ended = retriever("outliers", "--threshold", "0.5")
     assert "corpus/strange.md" in ended.out
-    assert "near-duplicates:" in ended.out
+    assert "near-duplicates: 1 pair\n" in ended.out
+    ended = retriever("outliers", "--duplicates", "-1")
+    assert "so many are merely alike" in " ".join(ended.out.split())
     assert json.loads(retriever("outliers", "--json").out)["points"] == 16
 
 

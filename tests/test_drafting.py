@@ -224,12 +224,12 @@ def test_a_person_accepts_rejects_rewords_and_goes_on_later(
         return ended.out
 
     first = answer("n\ne\nHow is it cleaned?\nq\n")
-    assert "1 questions added to q.jsonl" in first
+    assert "1 question added to q.jsonl" in first
     (kept,) = read_questions(tmp_path / "q.jsonl")
     assert kept.text == "How is it cleaned?"
     assert kept.answers[0].start is not None
     second = answer("huh\ny\n")
-    assert "1 questions added" in second
+    assert "1 question added" in second
     shown = {one.question for one in drafts(ingested)}
     assert len(read_questions(tmp_path / "q.jsonl")) == 2
     assert answer("y\n" * 20).count("answered by") == len(shown) - 3

