@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +12,12 @@ from hypothesis.extra import numpy as arrays
 
 from retriever import assembly
 from retriever.collection.filters import translate
+from retriever.collection.physical import PhysicalCollection
 from retriever.errors import CollectionDamaged
 from retriever.ingestion import ingest
-from retriever.records import Passage
-from retriever.retrieval import Retriever, filling, snapshots
+from retriever.protocols import Vectors
+from retriever.records import Candidate, Passage
+from retriever.retrieval import Retriever, filling, selecting, snapshots
 from retriever.retrieval.filling import Filling, read_table
 from retriever.retrieval.table import Selections, Table, as_ids, as_unit
 from retriever.settings import Settings
@@ -80,7 +83,7 @@ def asked(retriever: Retriever, where: dict[str, object] | None) -> list[str]:
     return ids(sorted(found, key=lambda one: (-round(one.score, 5), one.id)))
 
 
-@pytest.fixture(params=["small", "large", "left to Chroma"])
+@pytest.fixture(params=["small", "large", "left to Chroma", "left to its index"])
 def any_size(
     request: pytest.FixtureRequest, ready: Settings, make_settings: MakeSettings
 ) -> Settings:
@@ -88,7 +91,9 @@ def any_size(
     monkeypatch = request.getfixturevalue("monkeypatch")
     if request.param != "small":
         monkeypatch.setattr(snapshots, "EXACT_CHUNKS", 0)
-    if request.param == "left to Chroma":
+    if request.param == "left to its index":
+        monkeypatch.setattr(selecting, "EXACT_BY_ID", 0)
+    if request.param.startswith("left to"):
         return make_settings(**PLAIN, **{"retrieval.table_mb": 0})
     return ready
 
@@ -129,6 +134,37 @@ def test_a_filter_that_matches_little_loses_nothing(any_size: Settings) -> None:
         for number in range(16):
             found = retriever.retrieve("tower", where={"number": number}, mode="semantic")
             assert [one.source for one in found] == [f"notes/{number}.md"]
+
+
+def test_chroma_is_spared_a_filter_that_enough_of_the_nearest_pass(
+    ready: Settings, make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of the chunks pass: among twice two of the nearest there are two, or Chroma is asked."""
+    asked_where: list[object] = []
+    rank = PhysicalCollection.rank
+
+    def told(self: PhysicalCollection, *args: Vectors, **options: Any) -> list[list[Candidate]]:
+        asked_where.append(options["where"])
+        return rank(self, *args, **options)
+
+    monkeypatch.setattr(snapshots, "EXACT_CHUNKS", 0)
+    few = {"retrieval.table_mb": 0, "retrieval.candidate_count": 2, "retrieval.top_k": 2}
+    where: dict[str, object] = {"topic": ["boiler", "pump"]}
+
+    def scores(query: str) -> list[tuple[int, float]]:
+        found = retriever.retrieve(query, where=where, mode="semantic")
+        assert {one.metadata["topic"] for one in found} <= {"boiler", "pump"}
+        return [(one.rank, round(one.score, 5)) for one in found]
+
+    inside, outside = "The boiler in colour2", "The garden tower"
+    with Retriever.open(make_settings(**PLAIN, **few)) as retriever:
+        expected = scores(inside), scores(outside)
+        monkeypatch.setattr(selecting, "EXACT_BY_ID", 0)
+        monkeypatch.setattr(PhysicalCollection, "rank", told)
+        assert scores(inside) == expected[0]
+        assert asked_where == [None]
+        assert scores(outside) == expected[1]
+        assert asked_where == [None, None, translate(where)]
 
 
 def test_filters_follow_commits(any_size: Settings, notes: Path) -> None:

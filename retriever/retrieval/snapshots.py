@@ -65,6 +65,7 @@ class Snapshot:
         self.beside = beside
         self.table: Table | None = None
         self.is_small = False
+        self.chunk_count = 0
         self.selections = Selections()
         self.users = 0
         self.retired = False
@@ -96,7 +97,7 @@ class Snapshot:
                 return
             with stage("open vectors"), self.store.guard():
                 refuse_torn(self.store, self.state.live)
-                count = self.data.chunk_count()
+                self.chunk_count = count = self.data.chunk_count()
                 if count:
                     any_vector = _any_vector(self.data.fingerprint.embedding.dimension)
                     self.data.rank(any_vector, count=1, where=None)
