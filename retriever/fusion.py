@@ -14,14 +14,18 @@ from retriever.records import Candidate
 RANK_CONSTANT = 60
 """Of reciprocal rank fusion, as its authors chose it: how little the first ranks stand out."""
 
-EVEN_WEIGHT = 1.5
-"""The semantic ranking's weight where its best chunks say every word and no chunk stands out."""
+EVEN_WEIGHT = 1.22
+"""The semantic ranking's weight where its best chunks say every word, no chunk stands out by
+words, and the query is long."""
 SUPPORT_WEIGHT = 0.4
 LEAST_SUPPORT = 0.05
 """Added to the support, of which the logarithm is taken: below it, less says no more."""
-PEAK_RANK = 10
+PEAK_RANK = 20
 """The lexical candidate that the first is compared with."""
-PEAK_WEIGHT = 1.15
+PEAK_WEIGHT = 0.4
+BREVITY_WEIGHT = 0.17
+SHORT_QUERY, LONG_QUERY = 4, 8
+"""Words of a query of full brevity, and of one that has none."""
 HALF_BM25 = 10.0
 """BM25 that is half of full strength. Of 5, 10, 20 and 40 the one whose scores best told
 answerable from unanswerable questions, on one set; 5 and 20 were hardly worse."""
@@ -50,13 +54,16 @@ class Balance:
     support: float
     """From 0 to 1: how many of the query's words the semantic ranking's best chunks say."""
     peak: float
-    """From 0 to 1: how far the lexical ranking's first stands above its tenth."""
+    """From 0 to 1: how far the lexical ranking's first stands above its twentieth."""
+    brevity: float
+    """From 0 to 1: how few words the query has."""
 
 
 def fuse(
     semantic: Sequence[Candidate],
     lexical: Sequence[Candidate],
     *,
+    word_count: int,
     weights: Mapping[str, float] | None = None,
 ) -> list[Fused]:
     """Fuse by a convex combination whose weights the query's own rankings decide, best first.
@@ -69,6 +76,7 @@ def fuse(
     Args:
         semantic: candidates with cosine similarity as score, best first.
         lexical: candidates with BM25 as score, best first.
+        word_count: how many words of the query were searched for.
         weights: ranker to a factor for its weight, at least 0; 1 where it is not named.
 
     Raises:
@@ -80,7 +88,7 @@ def fuse(
     ]
     parts: dict[Candidate, float] = {}
     strength = 0.0
-    shares = trust(semantic, lexical, weights=weights)
+    shares = trust(semantic, lexical, word_count=word_count, weights=weights)
     for share, (ranking, scaled, strongest) in zip(shares, sides, strict=True):
         strength += share * strongest
         parts |= {one: share * value for one, value in zip(ranking, scaled, strict=True)}
@@ -91,6 +99,7 @@ def trust(
     semantic: Sequence[Candidate],
     lexical: Sequence[Candidate],
     *,
+    word_count: int,
     weights: Mapping[str, float] | None = None,
 ) -> tuple[float, float]:
     """The weights that `fuse` gives both rankings: `balance`, times what was asked for.
@@ -104,7 +113,7 @@ def trust(
     """
     asked = _shares([semantic, lexical], weights or {})
     wanted = [asked[ranking[0].ranker] if ranking else 0.0 for ranking in (semantic, lexical)]
-    balanced = balance(semantic, lexical).semantic_weight
+    balanced = balance(semantic, lexical, word_count).semantic_weight
     trusted = [wanted[0] * balanced, wanted[1] * (1.0 - balanced)]
     if not any(trusted):  # the only ranking that is trusted was given no weight
         trusted = wanted
@@ -112,18 +121,22 @@ def trust(
     return trusted[0] / total, trusted[1] / total
 
 
-def balance(semantic: Sequence[Candidate], lexical: Sequence[Candidate]) -> Balance:
-    """Which of two rankings leads, by what each says of the other.
+def balance(
+    semantic: Sequence[Candidate], lexical: Sequence[Candidate], word_count: int
+) -> Balance:
+    """Which of two rankings leads, by what each says of the other, and by the query's length.
 
-    Semantic weight = 1.5 + 0.4 ln(support + 0.05) - 1.15 peak, within [0, 1]. A semantic ranking
-    whose best chunks say nothing of the query is that of a model which does not understand it:
-    another language, a name it never saw. A lexical ranking whose first hardly stands above its
-    tenth has only common words to go by. The constants were chosen on twelve judged sets in four
-    languages; `scripts/benchmark/fusion.py` shows what each choice costs, and what is lost on a
-    set that was left out of choosing.
+    Semantic weight = 1.22 + 0.4 ln(support + 0.05) - 0.4 peak + 0.17 brevity, within [0, 1]. A
+    semantic ranking whose best chunks say nothing of the query is that of a model which does not
+    understand it: another language, a name it never saw. A lexical ranking whose first hardly
+    stands above its twentieth has only common words to go by, and one that was asked for few
+    words knows little of what is meant. The constants were chosen on fourteen judged sets in
+    four languages and small draws of them; `scripts/benchmark/fusion.py` shows what they are
+    worth, also on a set that was left out of choosing.
     """
+    brevity = min(1.0, max(0.0, (LONG_QUERY - word_count) / (LONG_QUERY - SHORT_QUERY)))
     if not semantic or not lexical:
-        return Balance(1.0 if semantic else 0.0, support=0.0, peak=0.0)
+        return Balance(1.0 if semantic else 0.0, support=0.0, peak=0.0, brevity=brevity)
     best = max(candidate.score for candidate in lexical)
     said = {candidate.chunk_id: candidate.score / best for candidate in lexical}
     nearness = [scaled**2 for scaled in _scaled(semantic, {})]
@@ -133,8 +146,9 @@ def balance(semantic: Sequence[Candidate], lexical: Sequence[Candidate]) -> Bala
     )
     support = supported / sum(nearness)
     peak = 1.0 - sorted(said.values(), reverse=True)[:PEAK_RANK][-1]
-    weight = EVEN_WEIGHT + SUPPORT_WEIGHT * math.log(support + LEAST_SUPPORT) - PEAK_WEIGHT * peak
-    return Balance(min(1.0, max(0.0, weight)), support=support, peak=peak)
+    weight = EVEN_WEIGHT + SUPPORT_WEIGHT * math.log(support + LEAST_SUPPORT)
+    weight += BREVITY_WEIGHT * brevity - PEAK_WEIGHT * peak
+    return Balance(min(1.0, max(0.0, weight)), support, peak, brevity)
 
 
 def fuse_rewritings(rankings: Sequence[Sequence[Fused]]) -> list[Fused]:

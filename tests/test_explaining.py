@@ -60,10 +60,11 @@ def test_weights_and_reasons_are_those_of_fusion(ready: Settings) -> None:
             for mode in ("semantic", "lexical")
         )
         explanation = told(retriever.explain(QUERY, top_k=20)[0])
-    expected = balance(semantic, lexical)
+    expected = balance(semantic, lexical, len(explanation.terms) + len(explanation.missing))
     assert (explanation.support, explanation.peak) == (expected.support, expected.peak)
+    assert explanation.brevity == expected.brevity == 1.0
     weights = tuple(explanation.weights.get(name, 0.0) for name in ("semantic", "lexical"))
-    assert weights == pytest.approx(trust(semantic, lexical))
+    assert weights == pytest.approx(trust(semantic, lexical, word_count=4))
 
 
 @pytest.mark.parametrize("mode", ["semantic", "lexical"])
@@ -108,6 +109,7 @@ def test_lines_say_what_a_person_wants_to_know() -> None:
         weights={"semantic": 0.6, "lexical": 0.4},
         support=0.5,
         peak=0.25,
+        brevity=0.5,
         terms={"pump": 1.5},
         missing=("red",),
     )

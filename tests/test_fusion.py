@@ -1,6 +1,7 @@
 """Fusion: laws that hold for every ranking, and the formulas by hand."""
 
 import math
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -31,6 +32,7 @@ semantic = rankings("semantic", -1.0, 1.0)
 lexical = rankings("lexical", 0.01, 60.0)
 third = rankings("third", 0.0, 1.0)
 METHODS = [fuse_reciprocal, fuse_convex]
+word_counts = st.integers(0, 12)
 
 
 def places(fused: list[Fused]) -> list[str]:
@@ -123,24 +125,23 @@ def test_weights_that_mean_nothing_are_refused(weights: dict[str, float]) -> Non
         fuse_reciprocal([ranking("lexical", {"a": 1.0})], weights=weights)
 
 
-@given(semantic, lexical)
-def test_the_default_obeys_the_same_laws(one, other) -> None:
+@given(semantic, lexical, word_counts)
+def test_the_default_obeys_the_same_laws(one, other, word_count) -> None:
     """Everything is there once, scores lie in [0, 1] and fall, and parts sum to them."""
-    fused = fuse(one, other)
+    fused = fuse(one, other, word_count=word_count)
     assert sorted(places(fused)) == sorted({each.chunk_id for each in (*one, *other)})
     assert [each.rank for each in fused] == list(range(1, len(fused) + 1))
     assert [each.score for each in fused] == sorted((each.score for each in fused), reverse=True)
     for each in fused:
         assert 0.0 <= each.score <= 1.0
         assert sum(each.parts.values()) == pytest.approx(each.score)
-    balanced = balance(one, other)
-    assert all(
-        0.0 <= value <= 1.0 for value in (balanced.semantic_weight, balanced.support, balanced.peak)
-    )
+    balanced = balance(one, other, word_count)
+    shares = (balanced.semantic_weight, balanced.support, balanced.peak, balanced.brevity)
+    assert all(0.0 <= value <= 1.0 for value in shares)
 
 
-@given(semantic, lexical)
-def test_first_in_both_is_first_by_default(one, other) -> None:
+@given(semantic, lexical, word_counts)
+def test_first_in_both_is_first_by_default(one, other, word_count) -> None:
     raised = [
         ranking(
             name,
@@ -149,12 +150,12 @@ def test_first_in_both_is_first_by_default(one, other) -> None:
         )
         for name, each in (("semantic", one), ("lexical", other))
     ]
-    assert fuse(*raised)[0].chunk_id == "best"
+    assert fuse(*raised, word_count=word_count)[0].chunk_id == "best"
 
 
-@given(semantic, lexical)
-def test_factors_take_a_ranker_out_of_the_default(one, other) -> None:
-    fused = fuse(one, other, weights={"lexical": 0.0})
+@given(semantic, lexical, word_counts)
+def test_factors_take_a_ranker_out_of_the_default(one, other, word_count) -> None:
+    fused = fuse(one, other, word_count=word_count, weights={"lexical": 0.0})
     assert all(each.parts.get("lexical", 0.0) == 0.0 for each in fused)
     if one:
         best = {each.chunk_id for each in one if each.score == pytest.approx(one[0].score)}
@@ -165,8 +166,8 @@ def test_the_semantic_ranking_leads_where_words_are_common() -> None:
     """Its first say the words, and the lexical ranking hardly tells its own apart."""
     one = ranking("semantic", {"a": 0.8, "b": 0.5, "c": 0.2})
     other = ranking("lexical", {"c": 5.0, "a": 4.9, "b": 4.8})
-    assert balance(one, other).semantic_weight == 1.0
-    assert places(fuse(one, other)) == ["a", "b", "c"]
+    assert balance(one, other, 5).semantic_weight == 1.0
+    assert places(fuse(one, other, word_count=5)) == ["a", "b", "c"]
 
 
 def test_the_lexical_ranking_leads_where_vectors_know_nothing_of_the_words() -> None:
@@ -175,24 +176,36 @@ def test_the_lexical_ranking_leads_where_vectors_know_nothing_of_the_words() -> 
         "semantic", {letter: 0.7 - place / 1000 for place, letter in enumerate("qrstuvw")}
     )
     other = ranking("lexical", {"x": 20.0} | {f"y{place}": 2.0 for place in range(10)})
-    assert balance(one, other).semantic_weight == 0.0
-    assert fuse(one, other)[0].chunk_id == "x"
+    assert balance(one, other, 5).semantic_weight == 0.0
+    assert fuse(one, other, word_count=5)[0].chunk_id == "x"
+
+
+def test_a_short_query_leans_on_meaning() -> None:
+    one = ranking("semantic", {"a": 0.9, "b": 0.7, "c": 0.5})
+    other = ranking("lexical", {"b": 8.0, "d": 4.0})
+    weights = [balance(one, other, count).semantic_weight for count in range(12)]
+    assert weights == sorted(weights, reverse=True)
+    assert weights[4] > weights[6] > weights[8] == weights[11]
 
 
 def test_the_balance_by_hand() -> None:
     one = ranking("semantic", {"a": 0.9, "b": 0.7, "c": 0.5})
     other = ranking("lexical", {"b": 8.0, "d": 4.0})
-    balanced = balance(one, other)
+    balanced = balance(one, other, 6)
+    assert balanced.brevity == pytest.approx(0.5)
     assert balanced.support == pytest.approx(0.25 / 1.25)
     assert balanced.peak == pytest.approx(0.5)
-    assert balanced.semantic_weight == pytest.approx(1.5 + 0.4 * math.log(0.25) - 1.15 * 0.5)
+    assert balanced.semantic_weight == pytest.approx(
+        1.22 + 0.4 * math.log(0.25) - 0.4 * 0.5 + 0.17 * 0.5
+    )
 
 
 def test_scores_tell_a_strong_answer_from_a_weak_one() -> None:
     """The best score of a query falls with the cosine and the words of its best candidates."""
-    strong = fuse(ranking("semantic", {"a": 0.9, "b": 0.1}), ranking("lexical", {"a": 30.0}))
-    weak = fuse(ranking("semantic", {"a": 0.2, "b": 0.1}), ranking("lexical", {"a": 2.0}))
+    answer = partial(fuse, word_count=5)
+    strong = answer(ranking("semantic", {"a": 0.9, "b": 0.1}), ranking("lexical", {"a": 30.0}))
+    weak = answer(ranking("semantic", {"a": 0.2, "b": 0.1}), ranking("lexical", {"a": 2.0}))
     assert strong[0].score > 0.7 > 0.3 > weak[0].score
-    assert fuse([], []) == []
-    assert fuse([], ranking("lexical", {"a": 10.0}))[0].score == pytest.approx(0.5)
-    assert fuse(ranking("semantic", {"a": 0.8}), [])[0].score == pytest.approx(0.8)
+    assert answer([], []) == []
+    assert answer([], ranking("lexical", {"a": 10.0}))[0].score == pytest.approx(0.5)
+    assert answer(ranking("semantic", {"a": 0.8}), [])[0].score == pytest.approx(0.8)

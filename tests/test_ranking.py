@@ -41,7 +41,7 @@ def test_hybrid_scores_are_those_of_fusion(ready: Settings) -> None:
             [one.candidates[0] for one in retriever.retrieve(query, top_k=20, mode=mode)]
             for mode in ("semantic", "lexical")
         ]
-    expected = fuse(*rankings)
+    expected = fuse(*rankings, word_count=3)
     assert [(one.id, one.score) for one in hybrid] == [
         (one.chunk_id, one.score) for one in expected
     ]

@@ -17,6 +17,7 @@ def explanation_json(explanation: Explanation) -> dict[str, object]:
         "weights": dict(explanation.weights),
         "support": explanation.support,
         "peak": explanation.peak,
+        "brevity": explanation.brevity,
         "terms": dict(explanation.terms),
         "missing": list(explanation.missing),
     }
@@ -29,7 +30,7 @@ def query_line(explanation: Explanation) -> str:
     weights = ", ".join(f"{name} {weight:.2f}" for name, weight in explanation.weights.items())
     return (
         f"weights: {weights}; the nearest chunks hold {explanation.support:.0%} of what the query "
-        f"says, the best chunk by words stands {explanation.peak:.0%} above the tenth"
+        f"says, the best chunk by words stands {explanation.peak:.0%} above the twentieth"
     )
 
 

@@ -246,6 +246,11 @@ class LexicalIndex:
         matched = [(term, weight) for term, weight in weights if weight > 0]
         return sorted(matched, key=lambda one: (-one[1], one[0]))
 
+    def count_words(self, query: str) -> int:
+        """How many different words of a query are searched for; 0 where there is no index."""
+        reading = self._newest() or self._reading
+        return 0 if reading is None else len(reading.queries.words(query))
+
     def term_counts(self, query: str) -> list[TermCount]:
         """The words of a query that are searched for, and how many chunks hold each.
 

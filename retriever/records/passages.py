@@ -33,7 +33,9 @@ class Explanation:
     """How many of the query's words the nearest chunks hold, 0 to 1; None where one ranker
     answered alone."""
     peak: float | None
-    """How far the best chunk by words stands above the tenth, 0 to 1; None likewise."""
+    """How far the best chunk by words stands above the twentieth, 0 to 1; None likewise."""
+    brevity: float | None
+    """How few words the query has, 0 to 1; None likewise."""
     terms: Mapping[str, float]
     """The query's words that it holds, as they are indexed, and what each adds to BM25; the
     heaviest first. Empty in mode semantic, which reads no words."""

@@ -32,7 +32,7 @@ def explained(passages: Sequence[Passage], told: Told) -> list[Passage]:
     """
     weights, first = _weights(told), told.ranked[0]
     both = bool(first.semantic and first.lexical)
-    balanced = balance(first.semantic, first.lexical)
+    balanced = balance(first.semantic, first.lexical, first.word_count)
     fused = {one.chunk_id: one for one in told.fused}
     words = _words(told)
 
@@ -46,6 +46,7 @@ def explained(passages: Sequence[Passage], told: Told) -> list[Passage]:
             weights=weights,
             support=balanced.support if both else None,
             peak=balanced.peak if both else None,
+            brevity=balanced.brevity if both else None,
             terms=terms,
             missing=tuple(word for word in words if word not in terms),
         )
@@ -70,7 +71,7 @@ def _weights(told: Told) -> dict[str, float]:
 def _pair(mode: str, ranked: Ranked, weights: Mapping[str, float]) -> tuple[float, float]:
     if mode != "hybrid":
         return (1.0, 0.0) if mode == "semantic" else (0.0, 1.0)
-    return trust(ranked.semantic, ranked.lexical, weights=weights)
+    return trust(ranked.semantic, ranked.lexical, word_count=ranked.word_count, weights=weights)
 
 
 def _words(told: Told) -> list[str]:

@@ -53,6 +53,8 @@ class Ranked:
     semantic: Sequence[Candidate]
     lexical: Sequence[Candidate]
     fused: Sequence[Fused]
+    word_count: int
+    """Words of the query that were searched for; 0 where words were not asked."""
 
 
 def rank(snapshot: Snapshot, request: Request) -> list[Ranked]:
@@ -76,9 +78,10 @@ def rank(snapshot: Snapshot, request: Request) -> list[Ranked]:
     else:
         semantic, lexical = _by_both(snapshot, request, selection)
     with stage("fuse"):
+        counts = [_count_words(snapshot, request, query) for query in queries]
         return [
-            Ranked(one, other, _fused(request, one, other))
-            for one, other in zip(semantic, lexical, strict=True)
+            Ranked(one, other, _fused(request, one, other, count), count)
+            for one, other, count in zip(semantic, lexical, counts, strict=True)
         ]
 
 
@@ -132,14 +135,21 @@ def _by_words(
     ]
 
 
+def _count_words(snapshot: Snapshot, request: Request, query: str) -> int:
+    return 0 if request.mode == "semantic" else snapshot.lexical().count_words(query)
+
+
 def _fused(
-    request: Request, semantic: Sequence[Candidate], lexical: Sequence[Candidate]
+    request: Request,
+    semantic: Sequence[Candidate],
+    lexical: Sequence[Candidate],
+    word_count: int,
 ) -> list[Fused]:
     if request.mode == "semantic":
         return [_alone(one, one.score) for one in semantic]
     if request.mode == "lexical":
         return [_alone(one, one.score / (one.score + HALF_BM25)) for one in lexical]
-    return fuse(semantic, lexical, weights=request.weights)
+    return fuse(semantic, lexical, word_count=word_count, weights=request.weights)
 
 
 def _alone(one: Candidate, score: float) -> Fused:

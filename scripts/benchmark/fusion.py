@@ -1,27 +1,28 @@
 """Measure fusion: semantic, lexical, both by each rule, on judged questions in BEIR's layout.
 
-    python scripts/benchmark/fusion.py DATA_FOLDER --cache FOLDER [--sets adi med] [--json]
+    python scripts/benchmark/fusion.py DATA_FOLDER --cache FOLDER [--more FOLDER ...]
+        [--sets adi med] [--json]
 
 DATA_FOLDER holds `retrieval/<set>` (or `retrieval/<set>/<language>`) with corpus.jsonl,
-queries.jsonl and qrels.tsv. Documents are cut, embedded and indexed as `retriever ingest` does;
-semantic candidates come from exact search. Each ranker names 100 chunks; a document counts by its
-best chunk. Questions without a relevant document are left out.
+queries.jsonl and qrels.tsv; `--more` names folders of further sets, such as the one that
+code_search.py makes. Documents are cut, embedded and indexed as `retriever ingest` does; semantic
+candidates come from exact search. Each ranker names 100 chunks; a document counts by its best
+chunk. Questions without a relevant document are left out.
 
-The last table is the proof by leaving out: for each set the three constants of the default rule
-are chosen anew on all other sets, from a coarse grid, and tried on it. What is chosen has the
-highest mean over the sets, less what any quarter of a set's questions, the shortest to the longest,
-loses against the better of both rankers there.
+A second table shows every set again as a small collection: four draws of 60 documents. The last
+one is the proof by leaving out, see fusion_choice.py.
 """
 
 import argparse
-import itertools
 import json
+import random
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import fusion_choice
 import numpy as np
 from numpy.typing import NDArray
 from quality import ndcg, read_jsonl, read_judgements, recall
@@ -30,22 +31,21 @@ from retriever import assembly, fusion
 from retriever.embedding.cache import CachingEmbedder, VectorCache
 from retriever.lexical import LexicalEntry, LexicalIndex
 from retriever.protocols import BatchQueryEmbedder, Embedder, Vectors
-from retriever.records import Candidate, Document
+from retriever.records import Candidate, Chunk, Document
 from retriever.settings import Settings
 
 CANDIDATES = 100
 RESAMPLES = 2_000
 FIXED_WEIGHTS = (0.3, 0.4, 0.5, 0.6, 0.7)
-WEIGHTS = np.linspace(0, 1, 21)
-EVEN = (1.05, 1.2, 1.35, 1.5)
-SUPPORT = (0.25, 0.3, 0.35, 0.4, 0.45)
-PEAK = (0.55, 0.7, 0.85, 1.0, 1.15)
-QUARTERS = 4
-ENOUGH_QUESTIONS = 60
-"""A set with fewer is not parted."""
+DRAWS = 4
+DRAWN_DOCUMENTS = 60
+DRAWN_QUESTIONS = 30
+MOST_RELEVANT = 12
+"""Of a question's relevant documents, so many at most are drawn."""
 
 Ranking = list[Candidate]
-Rule = Callable[[Ranking, Ranking], list[str]]
+Rule = Callable[[Ranking, Ranking, int], list[str]]
+"""Both rankings, and how many words were searched for, to chunk ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Answered:
     grades: Mapping[str, int]
     semantic: Ranking
     lexical: Ranking
-    term_count: int
+    word_count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +71,21 @@ class JudgedSet:
         """nDCG@10 and Recall@100 of each question: shape (questions, 2)."""
         rows = []
         for one in self.questions:
-            chunks = rule(one.semantic, one.lexical)
+            chunks = rule(one.semantic, one.lexical, one.word_count)
             found = list(dict.fromkeys(self.documents[chunk] for chunk in chunks))
             rows.append((ndcg(found, one.grades, 10), recall(found, one.grades, 100)))
         return np.array(rows)
+
+    def worth(self, semantic_weight: float) -> NDArray[np.float64]:
+        """nDCG@10 of each question with a fixed weight."""
+        return self.scores(fixed(semantic_weight))[:, 0]
 
 
 def fixed(weight: float) -> Rule:
     """A convex combination of fixed weights."""
     weights = {"semantic": weight, "lexical": 1 - weight}
 
-    def rule(semantic: Ranking, lexical: Ranking) -> list[str]:
+    def rule(semantic: Ranking, lexical: Ranking, _: int) -> list[str]:
         least = {"lexical": 0.0} if len(lexical) < len(semantic) else {}
         return places(fusion.fuse_convex([semantic, lexical], weights=weights, least=least))
 
@@ -94,16 +98,94 @@ def places(fused: Sequence[fusion.Fused]) -> list[str]:
 
 
 RULES: dict[str, Rule] = {
-    "semantic": lambda semantic, _: [one.chunk_id for one in semantic],
-    "lexical": lambda _, lexical: [one.chunk_id for one in lexical],
-    "RRF": lambda semantic, lexical: places(fusion.fuse_reciprocal([semantic, lexical])),
+    "semantic": lambda semantic, _, __: [one.chunk_id for one in semantic],
+    "lexical": lambda _, lexical, __: [one.chunk_id for one in lexical],
+    "RRF": lambda semantic, lexical, _: places(fusion.fuse_reciprocal([semantic, lexical])),
     **{f"convex {weight}": fixed(weight) for weight in FIXED_WEIGHTS},
-    "default": lambda semantic, lexical: places(fusion.fuse(semantic, lexical)),
+    "default": lambda semantic, lexical, word_count: places(
+        fusion.fuse(semantic, lexical, word_count=word_count)
+    ),
 }
 
 
-def answered_set(folder: Path, name: str, embedder: Embedder, cache: VectorCache) -> JudgedSet:
-    """Cut, embed and index a set, and ask both rankers its questions."""
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """A judged set, cut and embedded."""
+
+    name: str
+    chunks: list[Chunk]
+    vectors: Vectors
+    """Shape (chunks, dimension)."""
+    questions: list[str]
+    question_vectors: Vectors
+    """Shape (questions, dimension)."""
+    grades: list[dict[str, int]]
+    """Of each question: document to grade."""
+
+    def answered(
+        self, documents: Collection[str] | None = None, asked: Sequence[int] | None = None
+    ) -> JudgedSet:
+        """What both rankers say of some questions, with some of the documents; all where None."""
+        held = [
+            place
+            for place, chunk in enumerate(self.chunks)
+            if documents is None or chunk.source in documents
+        ]
+        chunks, vectors = [self.chunks[place] for place in held], self.vectors[held]
+        ids = [one.id for one in chunks]
+        with tempfile.TemporaryDirectory() as state, LexicalIndex(Path(state) / "words") as index:
+            index.put(
+                LexicalEntry(one.id, one.source, one.title, one.heading_path, one.text)
+                for one in chunks
+            )
+            index.commit(1)
+            answered = [
+                Answered(
+                    {
+                        document: grade
+                        for document, grade in self.grades[number].items()
+                        if documents is None or document in documents
+                    },
+                    nearest(vectors @ self.question_vectors[number], ids),
+                    index.rank(self.questions[number], count=CANDIDATES),
+                    index.count_words(self.questions[number]),
+                )
+                for number in (range(len(self.questions)) if asked is None else asked)
+            ]
+        return JudgedSet(self.name, len(chunks), answered, {one.id: one.source for one in chunks})
+
+    def small(self) -> JudgedSet:
+        """The questions of four draws of 60 documents each, those that answer them among them."""
+        draws = [self.answered(*self._drawn(random.Random(seed))) for seed in range(DRAWS)]
+        return JudgedSet(
+            self.name,
+            sum(one.chunk_count for one in draws) // DRAWS,
+            [question for one in draws for question in one.questions],
+            {chunk: document for one in draws for chunk, document in one.documents.items()},
+        )
+
+    def _drawn(self, generator: random.Random) -> tuple[set[str], list[int]]:
+        """Documents, and the numbers of the questions that they answer."""
+        known = list(dict.fromkeys(chunk.source for chunk in self.chunks))
+        order = list(range(len(self.questions)))
+        generator.shuffle(order)
+        documents: set[str] = set()
+        asked: list[int] = []
+        for number in order:
+            relevant = [each for each in known if self.grades[number].get(each, 0) > 0]
+            chosen = generator.sample(relevant, min(len(relevant), MOST_RELEVANT))
+            if chosen and len(documents | set(chosen)) <= DRAWN_DOCUMENTS * 0.6:
+                documents |= set(chosen)
+                asked.append(number)
+            if len(asked) == DRAWN_QUESTIONS:
+                break
+        rest = [each for each in known if each not in documents]
+        generator.shuffle(rest)
+        return documents | set(rest[: DRAWN_DOCUMENTS - len(documents)]), asked
+
+
+def read_corpus(folder: Path, name: str, embedder: Embedder, cache: VectorCache) -> Corpus:
+    """Cut and embed a set in BEIR's layout."""
     chunker = assembly.open_chunker(Settings.load(), embedder)
     chunks = [
         chunk
@@ -118,25 +200,15 @@ def answered_set(folder: Path, name: str, embedder: Embedder, cache: VectorCache
         for row in read_jsonl(folder / "queries.jsonl")
         if any(grade > 0 for grade in judged.get(row["_id"], {}).values())
     ]
-    vectors = CachingEmbedder(embedder, cache).embed_chunks([one.embedded_text for one in chunks])
-    asked = query_vectors([row["text"] for row in queries], embedder, cache)
-    ids = [one.id for one in chunks]
-    with tempfile.TemporaryDirectory() as state, LexicalIndex(Path(state) / "lexical") as index:
-        index.put(
-            LexicalEntry(one.id, one.source, one.title, one.heading_path, one.text)
-            for one in chunks
-        )
-        index.commit(1)
-        questions = [
-            Answered(
-                judged[row["_id"]],
-                nearest(vectors @ vector, ids),
-                index.rank(row["text"], count=CANDIDATES),
-                len(index.term_counts(row["text"])),
-            )
-            for row, vector in zip(queries, asked, strict=True)
-        ]
-    return JudgedSet(name, len(chunks), questions, {one.id: one.source for one in chunks})
+    questions = [row["text"] for row in queries]
+    return Corpus(
+        name,
+        chunks,
+        CachingEmbedder(embedder, cache).embed_chunks([one.embedded_text for one in chunks]),
+        questions,
+        query_vectors(questions, embedder, cache),
+        [judged[row["_id"]] for row in queries],
+    )
 
 
 def query_vectors(texts: list[str], embedder: Embedder, cache: VectorCache) -> Vectors:
@@ -168,58 +240,6 @@ def interval(scores: NDArray[np.float64]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def left_out(sets: Sequence[JudgedSet]) -> Iterator[dict[str, object]]:
-    """For each set: constants chosen on the others, and what they are worth on it."""
-    grid = list(itertools.product(EVEN, SUPPORT, PEAK))
-    tried = [on_grid(one, grid) for one in sets]
-    alone = [
-        np.array([one.scores(RULES[ranker])[:, 0] for ranker in ("semantic", "lexical")])
-        for one in sets
-    ]
-    worth = np.array([scores.mean(1) for scores in tried]).T
-    lost = np.array(list(map(losses, tried, alone, sets))).T
-    for place, one in enumerate(sets):
-        others = [other for other in range(len(sets)) if other != place]
-        chosen = int(np.argmax(worth[:, others].mean(1) - lost[:, others].sum(1)))
-        better = alone[place].mean(1).max()
-        yield {
-            "set": one.name,
-            "constants": grid[chosen],
-            "nDCG@10": round(float(worth[chosen, place]), 4),
-            "to the better ranker": round(float(worth[chosen, place] - better), 4),
-        }
-
-
-def losses(
-    tried: NDArray[np.float64], alone: NDArray[np.float64], judged: JudgedSet
-) -> NDArray[np.float64]:
-    """What each choice loses to the better ranker, the mean over quarters of the questions."""
-    order = np.argsort([one.term_count for one in judged.questions], kind="stable")
-    parts = np.array_split(order, QUARTERS if len(order) >= ENOUGH_QUESTIONS else 1)
-    below = [alone[:, part].mean(1).max() - tried[:, part].mean(1) for part in parts]
-    return np.maximum(0.0, below).mean(0)
-
-
-def on_grid(judged: JudgedSet, grid: Sequence[tuple[float, float, float]]) -> NDArray[np.float64]:
-    """nDCG@10 of each question for each choice of constants: shape (choices, questions).
-
-    By interpolation between fixed weights.
-    """
-    by_weight = np.array([judged.scores(fixed(float(weight)))[:, 0] for weight in WEIGHTS])
-    balances = [fusion.balance(one.semantic, one.lexical) for one in judged.questions]
-    support = np.log(np.array([one.support for one in balances]) + fusion.LEAST_SUPPORT)
-    peak = np.array([one.peak for one in balances])
-    alone = np.array([not one.lexical for one in judged.questions])
-    tried = []
-    for even, by_support, by_peak in grid:
-        weights = np.where(alone, 1.0, even + by_support * support - by_peak * peak)
-        position = np.clip(weights, 0, 1) * (len(WEIGHTS) - 1)
-        below = np.minimum(position.astype(int), len(WEIGHTS) - 2)
-        part, column = position - below, np.arange(len(position))
-        tried.append(by_weight[below, column] * (1 - part) + by_weight[below + 1, column] * part)
-    return np.array(tried)
-
-
 def measured(judged: JudgedSet) -> dict[str, object]:
     """One set's row: both measures of every rule, with intervals."""
     row: dict[str, object] = {
@@ -235,22 +255,15 @@ def measured(judged: JudgedSet) -> dict[str, object]:
     return row
 
 
-def print_tables(
-    rows: Sequence[Mapping[str, object]], proof: Sequence[Mapping[str, object]]
-) -> None:
-    """Markdown: a table for each measure, and one for the sets that were left out."""
-    for measure in ("nDCG@10", "Recall@100"):
-        print(f"\n| {measure} | chunks | questions | {' | '.join(RULES)} |")
-        print("|---|" + "---|" * (len(RULES) + 2))
-        for row in rows:
-            cells = [cell(row, name, measure) for name in RULES]
-            print(f"| {row['set']} | {row['chunks']} | {row['questions']} | {' | '.join(cells)} |")
-        means = [np.mean([float(str(row[f"{name} {measure}"])) for row in rows]) for name in RULES]
-        print("| mean | | | " + " | ".join(f"{mean:.4f}" for mean in means) + " |")
-    print("\n| left out | constants | nDCG@10 | to the better ranker |\n|---|---|---|---|")
-    for row in proof:
-        print("| " + " | ".join(str(value) for value in row.values()) + " |")
-    print(f"| mean | | {np.mean([float(str(row['nDCG@10'])) for row in proof]):.4f} | |")
+def print_table(title: str, rows: Sequence[Mapping[str, object]], measure: str) -> None:
+    """Markdown: a row for each set, a column for each rule."""
+    print(f"\n| {title} | chunks | questions | {' | '.join(RULES)} |")
+    print("|---|" + "---|" * (len(RULES) + 2))
+    for row in rows:
+        cells = [cell(row, name, measure) for name in RULES]
+        print(f"| {row['set']} | {row['chunks']} | {row['questions']} | {' | '.join(cells)} |")
+    means = [np.mean([float(str(row[f"{name} {measure}"])) for row in rows]) for name in RULES]
+    print("| mean | | | " + " | ".join(f"{mean:.4f}" for mean in means) + " |")
 
 
 def cell(row: Mapping[str, object], name: str, measure: str) -> str:
@@ -267,6 +280,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data_folder", type=Path)
     parser.add_argument("--cache", type=Path, required=True, help="folder for vectors")
+    parser.add_argument("--more", nargs="*", type=Path, default=[], help="folders of further sets")
     parser.add_argument("--sets", nargs="*", help="names of the sets; all where left out")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
@@ -276,18 +290,24 @@ def main() -> int:
     )
     named = {str(path.parent.relative_to(root)): path.parent for path in folders}
     wanted = {name: named[name] for name in named if not arguments.sets or name in arguments.sets}
+    wanted |= {folder.name: folder for folder in arguments.more}
     embedder = assembly.open_configured_embedder(Settings.load())
     cache = VectorCache(arguments.cache)
-    sets = []
+    sets, small = [], []
     for name, folder in wanted.items():
-        sets.append(answered_set(folder, name, embedder, cache))
+        corpus = read_corpus(folder, name, embedder, cache)
+        sets.append(corpus.answered())
+        small.append(corpus.small())
         print(f"{name}: {sets[-1].chunk_count} chunks", file=sys.stderr)
-    rows = [measured(one) for one in sets]
-    proof = list(left_out(sets)) if len(sets) > 1 else []
+    rows, small_rows = [measured(one) for one in sets], [measured(one) for one in small]
+    proof = fusion_choice.left_out(sets, small) if len(sets) > 1 else []
     if arguments.json:
-        print(json.dumps({"sets": rows, "left_out": proof}, indent=1))
-    else:
-        print_tables(rows, proof)
+        print(json.dumps({"sets": rows, "small": small_rows, "left_out": proof}, indent=1))
+        return 0
+    print_table("nDCG@10", rows, "nDCG@10")
+    print_table("Recall@100", rows, "Recall@100")
+    print_table(f"nDCG@10 of {DRAWN_DOCUMENTS} documents", small_rows, "nDCG@10")
+    fusion_choice.print_proof(proof)
     return 0
 
 

@@ -1,12 +1,14 @@
 """nDCG@10 and Recall@100 of each way to search, on judged sets in BEIR's layout: a Markdown table.
 
-    python scripts/benchmark/quality.py DATA --cache FOLDER [--sets adi med] [--rerank] [--json]
+    python scripts/benchmark/quality.py DATA --cache FOLDER [--sets adi med] [--questions 100]
+        [--rerank] [--json]
 
 DATA holds `retrieval/<set>` (or `retrieval/<set>/<language>`) with corpus.jsonl,
 queries.jsonl and qrels.tsv. Each set is ingested once, as `retriever eval` does it, and asked by
 meaning (semantic), by words (lexical), and by both: fused by reciprocal rank (RRF, constant 60)
 and as the default does. The first three rank single chunks; a document counts by its best one.
-Intervals are bootstrapped over questions, 95 of 100. Vectors are kept in the cache, so that a
+Intervals are bootstrapped over questions, 95 of 100; `--questions` asks so many of each set,
+drawn once for all. Vectors are kept in the cache, so that a
 second run embeds nothing. With --json each set is an object on a line of its own.
 """
 
@@ -15,6 +17,7 @@ import contextlib
 import csv
 import json
 import math
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -121,9 +124,11 @@ def reciprocal(semantic: Answered, lexical: Answered) -> list[str]:
     return list(dict.fromkeys(units[one.chunk_id] for one in fuse_reciprocal(rankings)))
 
 
-def measure(folder: Path, settings: Settings, *, rerank: bool) -> Measured:
-    """Every way's measures on one set."""
+def measure(folder: Path, settings: Settings, *, rerank: bool, most: int | None) -> Measured:
+    """Every way's measures on one set, of `most` of its questions."""
     questions = [one for one in read_judged_set(folder).questions if one.answers]
+    if most is not None and most < len(questions):
+        questions = random.Random(0).sample(questions, most)
     with contextlib.ExitStack() as stack:
         built = stack.enter_context(built_from_set(folder, settings))
         answers = {
@@ -198,12 +203,13 @@ def main() -> None:
     parser.add_argument("--sets", nargs="*", default=[])
     parser.add_argument("--config", action="append", default=[])
     parser.add_argument("--rerank", action="store_true", help="With late interaction, too.")
+    parser.add_argument("--questions", type=int, help="Of each set, so many at most.")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     settings = Settings.load(*arguments.config, embedding__cache_path=arguments.cache)
     results = {}
     for name, folder in judged_folders(arguments.data_folder, arguments.sets):
-        results[name] = measure(folder, settings, rerank=arguments.rerank)
+        results[name] = measure(folder, settings, rerank=arguments.rerank, most=arguments.questions)
         if arguments.json:
             print(json.dumps(as_object({name: results[name]})), flush=True)
     if not arguments.json:
