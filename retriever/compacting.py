@@ -60,6 +60,7 @@ def compact(settings: Settings | None = None) -> CompactReport:
         source = store.physical(state.live)
         with fresh_generation(store, state, source.fingerprint, source.canary) as target:
             copy(source, target)
+            target = store.settle(target.name)
             if _refuse_damaged(store, target.name) != held:
                 raise CollectionDamaged(f"The copy of {source.name} lacks rows, and was dropped.")
         state = switch(settings, store, state, target)

@@ -31,7 +31,7 @@ from retriever.collection.physical import PhysicalCollection
 from retriever.collection.rows import document_id
 from retriever.errors import CollectionDamaged, CollectionError, CollectionLocked
 from retriever.ingestion import ingest
-from retriever.moving import exports, moves
+from retriever.moving import exports, filling, moves
 from retriever.moving.believing import Refusal
 from retriever.moving.exports import ExportedChunk, ExportedDocument
 from retriever.moving.moves import export, import_
@@ -92,7 +92,7 @@ def test_an_import_in_many_parts_is_the_same(
     name: str,
     most: int,
 ) -> None:
-    monkeypatch.setattr(moves, name, most)
+    monkeypatch.setattr(filling, name, most)
     import_(elsewhere, exported)
     assert same(contents(elsewhere), contents(whole))
 

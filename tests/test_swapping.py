@@ -303,10 +303,10 @@ def test_a_swap_that_died_while_it_made_its_generation_is_taken_up(
 ) -> None:
     make = Store._make
 
-    def interrupted(store: Store, name: str, **named: object) -> None:
+    def interrupted(store: Store, name: str, *given: object, **named: object) -> None:
         if name.endswith(".documents"):
             raise KeyboardInterrupt
-        make(store, name, **named)
+        make(store, name, *given, **named)
 
     with monkeypatch.context() as patch:
         patch.setattr(Store, "_make", interrupted)

@@ -133,7 +133,17 @@ def export(
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What export wrote.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="What export wrote; or, with --vectors, chunks.")
+    ],
+    vectors: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.npy",
+            help="Vectors made elsewhere by the configured model, as numpy.save writes them: row "
+            'i is of line i of FILE, {"source": "ROOT/PATH", "text": ..., "metadata": {...}}.',
+        ),
+    ] = None,
     collection: Collection = None,
     config: Config = None,
     as_json: AsJson = False,
@@ -141,7 +151,7 @@ def import_(
     """Read a collection from a file into a new or empty one."""
     from retriever.moving.moves import import_ as read
 
-    report = read(load(config, collection), file)
+    report = read(load(config, collection), file, vectors=vectors)
     _show_move(report, "read from", as_json=as_json)
 
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from retriever import assembly
 from retriever.checking.inspecting import strays
 from retriever.cli.terminal import one_line, show
-from retriever.collection.state import Run
-from retriever.collection.store import CollectionSummary
+from retriever.collection.state import CollectionSummary, Run
 from retriever.embedding import cache
 from retriever.indexing import LexicalSummary, summarise
 from retriever.records import Fingerprint

@@ -13,7 +13,7 @@ from retriever.records import Fingerprint
 def fresh_generation(
     store: Store, state: CollectionState, fingerprint: Fingerprint, canary: Canary | None
 ) -> Iterator[PhysicalCollection]:
-    """An empty generation to fill; it is dropped again where that fails."""
+    """An empty generation to fill, then `Store.settle`; it is dropped again where that fails."""
     name = store.add_generation(state, fingerprint)
     try:
         data = store.physical(name)

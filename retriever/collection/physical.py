@@ -7,6 +7,7 @@ scores here: score = 1 - cosine distance, from -1 to 1, higher is better.
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ from retriever.records import Candidate, DocumentRecord, Fingerprint, Passage
 Vectors = NDArray[np.float32]
 Guard = Callable[[], AbstractContextManager[None]]
 
+PAGE_IDS = 50_000
+"""Ids of one read: some 5 MB."""
 PAGE_ROWS = 2_000
 """Rows of one read: far below what SQLite can bind, small enough for bounded memory."""
 
@@ -113,13 +116,9 @@ class PhysicalCollection:
         include = ["metadatas", *["documents"] * with_texts, *["embeddings"] * with_vectors]
         pages = self._pages(self._chunks, include=include)
         for page in pages if ids is None else self._by_ids(self._chunks, ids, include):
+            texts = page["documents"] if with_texts else []
             vectors = page["embeddings"] if with_vectors else np.zeros((len(page["ids"]), 0))
-            yield ChunkPage(
-                ids=page["ids"],
-                texts=page["documents"] if with_texts else [],
-                rows=page["metadatas"],
-                vectors=np.asarray(vectors, dtype=np.float32),
-            )
+            yield ChunkPage(page["ids"], texts, page["metadatas"], np.asarray(vectors, np.float32))
 
     def all_vectors(self) -> tuple[list[str], Vectors]:
         """Every id and its vector, in one read."""
@@ -288,13 +287,14 @@ class PhysicalCollection:
     def _pages(
         self, collection: Any, *, include: list[str], where: Mapping[str, object] | None = None
     ) -> Iterator[Any]:
+        """Rows in pages. Chroma walks over those before an offset, so ids are read in long ones."""
         filtered = {"where": dict(where)} if where else {}
-        offset = 0
-        while True:
+        with self._errors():
+            first = collection.get(limit=PAGE_ROWS, include=include, **filtered)
+        yield from [first] if first["ids"] else []
+        offset, is_more = PAGE_ROWS, len(first["ids"]) == PAGE_ROWS
+        while is_more:
             with self._errors():
-                page = collection.get(limit=PAGE_ROWS, offset=offset, include=include, **filtered)
-            if page["ids"]:
-                yield page
-            if len(page["ids"]) < PAGE_ROWS:
-                return
-            offset += PAGE_ROWS
+                ids = collection.get(limit=PAGE_IDS, offset=offset, include=[], **filtered)["ids"]
+            yield from filter(itemgetter("ids"), self._by_ids(collection, ids, include))
+            offset, is_more = offset + PAGE_IDS, len(ids) == PAGE_IDS

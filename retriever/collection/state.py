@@ -120,6 +120,15 @@ class CollectionState:
 
 
 @dataclass(frozen=True, slots=True)
+class CollectionSummary:
+    """A collection at a glance."""
+
+    state: CollectionState
+    fingerprint: Fingerprint
+    chunk_count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Canary:
     """A text and the vector that the collection's model once made of it."""
 

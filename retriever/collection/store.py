@@ -9,18 +9,16 @@ import contextlib
 import functools
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Literal, Self
 
 from retriever.collection import client as chroma
 from retriever.collection import derived, inheriting, marks, segments
 from retriever.collection.client import StorageOptions
-from retriever.collection.index import INDEX
+from retriever.collection.index import INDEX, Index, for_filling, once_filled
 from retriever.collection.locking import index_lock, presence, writer_lock
 from retriever.collection.pages import NoDocuments
 from retriever.collection.physical import PhysicalCollection
-from retriever.collection.state import CollectionState, build_metadata
+from retriever.collection.state import CollectionState, CollectionSummary, build_metadata
 from retriever.errors import CollectionDamaged, CollectionNotFound
 from retriever.records import Fingerprint
 
@@ -28,15 +26,6 @@ _DOCUMENTS = ".documents"
 _MOST_COLLECTIONS = 1_000
 _UNKNOWN_BATCH_ROWS = 300
 """Chroma Cloud's quota, where a server does not tell its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class CollectionSummary:
-    """A collection at a glance."""
-
-    state: CollectionState
-    fingerprint: Fingerprint
-    chunk_count: int
 
 
 class Store:
@@ -60,12 +49,7 @@ class Store:
         """The store itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the connection."""
         self.close()
 
@@ -111,17 +95,17 @@ class Store:
         state = CollectionState(name=name, live=f"{name}.1")
         for generation in self.generations(state):
             self.drop_generation(generation)
-        self._make_generation(state.live, fingerprint)
+        self._make_generation(state.live, fingerprint, INDEX)
         with self._errors(), self.guard():
-            self._make(name, metadata=state.metadata())
+            self._make(name, INDEX, metadata=state.metadata())
         return state
 
-    def _make(self, name: str, *, metadata: Mapping[str, Any]) -> None:
+    def _make(self, name: str, index: Index, *, metadata: Mapping[str, Any]) -> None:
         made = self._client.get_or_create_collection(
             name,
             embedding_function=None,
             metadata=dict(metadata),
-            configuration=dict(INDEX),
+            configuration=dict(index),
         )
         if made.metadata != metadata:
             made.modify(metadata=dict(metadata))
@@ -141,11 +125,29 @@ class Store:
         return sorted(filter(pattern.fullmatch, found), key=_number)
 
     def add_generation(self, state: CollectionState, fingerprint: Fingerprint) -> str:
-        """Make an empty physical collection beside the live one: its name."""
+        """Make an empty physical collection beside the live one, to be filled: its name.
+
+        Chroma seldom writes its index, so it takes long to open until `settle` was called.
+        """
         newest = max([state.live, *self.generations(state)], key=_number)
         name = f"{state.name}.{_number(newest) + 1}"
-        self._make_generation(name, fingerprint)
+        self._make_generation(name, fingerprint, for_filling(INDEX))
         return name
+
+    def settle(self, name: str) -> PhysicalCollection:
+        """Have Chroma write the index of a generation that was filled, and from now on as ever.
+
+        The store is opened anew: physical collections that it gave out before are of no use.
+        """
+        if self.options.mode == "embedded":
+            with self._errors(), self.guard(writing=name):
+                for part in (name, name + _DOCUMENTS):
+                    self._part(part).modify(configuration=once_filled(INDEX))
+                self._disconnect()  # an index that is open goes on as it was opened
+                self._client = chroma.connect(self.options)
+                for part in (name, name + _DOCUMENTS):
+                    self._part(part).get(limit=1)  # brings what is pending into the index
+        return self.physical(name)
 
     def drop_generation(self, name: str) -> None:
         """Delete a physical collection that is not live."""
@@ -175,7 +177,7 @@ class Store:
     def make_documents(self, name: str) -> None:
         """Make the documents of a physical collection that has lost them: empty."""
         with self._errors(), self.guard():
-            self._make(name + _DOCUMENTS, metadata={"of": name})
+            self._make(name + _DOCUMENTS, INDEX, metadata={"of": name})
 
     def set_aside_index(self, name: str, part: Literal["chunks", "documents"]) -> None:
         """Take index files that cannot be read out of Chroma's sight; rows and texts stay.
@@ -193,10 +195,10 @@ class Store:
             finally:
                 self._client = chroma.connect(self.options)
 
-    def _make_generation(self, name: str, fingerprint: Fingerprint) -> None:
+    def _make_generation(self, name: str, fingerprint: Fingerprint, index: Index) -> None:
         with self._errors(), self.guard():
-            self._make(name, metadata=build_metadata(fingerprint, None))
-            self._make(name + _DOCUMENTS, metadata={"of": name})
+            self._make(name, index, metadata=build_metadata(fingerprint, None))
+            self._make(name + _DOCUMENTS, index, metadata={"of": name})
 
     def drop(self, state: CollectionState) -> None:
         """Delete a collection and all its data: the pointer first, so that none dangles."""

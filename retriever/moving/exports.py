@@ -45,7 +45,7 @@ MOST_LINE_BYTES = 64 << 20
 _ID = re.compile(r"[0-9a-f]{32}")
 _CONTENT_HASH = re.compile(r"(?:[0-9a-f]{64})?")
 _MOST_DIMENSIONS = 65_536
-_MOST_KEYS = 256
+MOST_KEYS = 256
 _MOST_ROOTS = 1_000
 
 
@@ -123,7 +123,7 @@ def read_header(line: bytes) -> Header:
     Raises:
         Refusal: it is of another format or layout, or says what cannot be.
     """
-    values = _parse(line)
+    values = parse(line)
     if values.get("format") != FORMAT:
         refuse("it is no export of this package")
     if values.get("version") != VERSION:
@@ -145,7 +145,7 @@ def read_line(line: bytes, dimension: int) -> Line:
     Raises:
         Refusal: it is none, or a value in it has a type or size that cannot be.
     """
-    values = _parse(line)
+    values = parse(line)
     if "chunk" in values:
         return _chunk(values, dimension)
     if "document" in values:
@@ -158,7 +158,7 @@ def _chunk(values: Mapping[str, Any], dimension: int) -> ExportedChunk:
     chunk_id, text, row = values["chunk"], values.get("text"), as_mapping(values.get("row"))
     if not isinstance(chunk_id, str) or not _ID.fullmatch(chunk_id):
         refuse("the id of a chunk is no hash")
-    if not rows.is_chunk_row(row, text) or len(row) > _MOST_KEYS:
+    if not rows.is_chunk_row(row, text) or len(row) > MOST_KEYS:
         refuse(f"chunk {chunk_id} lacks a field or has one of another type")
     for key, value in row.items():
         check_metadata(key, value)
@@ -232,7 +232,12 @@ def _roots(value: object) -> dict[str, str]:
     return dict(roots)
 
 
-def _parse(line: bytes) -> dict[str, Any]:
+def parse(line: bytes) -> dict[str, Any]:
+    """A line of a file as the JSON object that it is.
+
+    Raises:
+        Refusal: it is none.
+    """
     try:
         values = json.loads(line, parse_constant=refuse)
     except (ValueError, RecursionError) as error:

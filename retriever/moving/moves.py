@@ -6,11 +6,9 @@ import os
 import time
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from io import BufferedIOBase
 from pathlib import Path
-
-import numpy as np
 
 from retriever.checking.isolation import examine_generation
 from retriever.checking.observing import observe
@@ -19,17 +17,18 @@ from retriever.collection.physical import PhysicalCollection
 from retriever.collection.state import CollectionState
 from retriever.collection.store import Store
 from retriever.errors import CollectionDamaged, CollectionError
-from retriever.indexing import switch
+from retriever.indexing import kept_in_step
+from retriever.indexing.catching_up import entries
 from retriever.moving import exports
 from retriever.moving.believing import Refusal
-from retriever.moving.exports import End, ExportedChunk, ExportedDocument
+from retriever.moving.elsewhere import read_pair
+from retriever.moving.exports import End, ExportedChunk, ExportedDocument, Header, Line
+from retriever.moving.filling import fill
 from retriever.repairing.recovering import open_sound_store
 from retriever.settings import Settings
+from retriever.timing import stage
 
 _GZIP = b"\x1f\x8b"
-_ROWS_AT_ONCE = 5_000
-"""Written together: Chroma takes a third less time for them than for 500."""
-_BYTES_AT_ONCE = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,9 @@ def export(settings: Settings | None, file: str | Path, *, overwrite: bool = Fal
     return _report(state.name, path, end, started_s)
 
 
-def import_(settings: Settings | None, file: str | Path) -> MoveReport:
+def import_(
+    settings: Settings | None, file: str | Path, *, vectors: str | Path | None = None
+) -> MoveReport:
     """Read a collection from a file that `export` wrote, into a new or empty collection.
 
     What the file says is checked line by line, and the whole is examined before it is
@@ -83,7 +84,8 @@ def import_(settings: Settings | None, file: str | Path) -> MoveReport:
 
     Args:
         settings: say where to, and the collection's name; the defaults where None.
-        file: an export, compressed or not.
+        file: an export, compressed or not; with `vectors` chunks, see `moving.elsewhere`.
+        vectors: a file of `numpy.save` with the vectors that the settings' model made of them.
 
     Raises:
         CollectionLocked: a writer is at work.
@@ -94,16 +96,15 @@ def import_(settings: Settings | None, file: str | Path) -> MoveReport:
     settings = settings or Settings.load()
     path = Path(file)
     with _lines(path) as lines, open_sound_store(settings) as store:
-        header = exports.read_header(next(lines, b""))
+        header, content = (
+            read_pair(settings, lines, Path(vectors)) if vectors else _read_export(lines)
+        )
         known = store.find(settings.collection)
         if known is not None:
             _make_way(store, known)
         state = known or store.create(settings.collection, header.fingerprint)
         try:
-            with fresh_generation(store, state, header.fingerprint, header.canary) as target:
-                end = _fill(target, lines, header.fingerprint.embedding.dimension)
-                _refuse_unsound(store, target.name, end)
-            switch(settings, store, state, target, roots=header.roots, run=None)
+            end = _take_in(settings, store, state, header, content)
         except BaseException:
             if known is None:
                 store.drop(state)
@@ -149,54 +150,38 @@ def _make_way(store: Store, state: CollectionState) -> None:
             store.drop_generation(other)
 
 
-@dataclass(slots=True)
-class _Pending:
-    """Rows that are written together."""
-
-    chunks: list[ExportedChunk] = field(default_factory=list)
-    documents: list[ExportedDocument] = field(default_factory=list)
-
-    def write(self, target: PhysicalCollection) -> None:
-        ids = {one.id for one in self.chunks} | {one.record.source for one in self.documents}
-        if len(ids) < len(self.chunks) + len(self.documents):
-            raise Refusal("what it holds is not unique: a chunk or document comes twice")
-        if self.chunks:
-            target.put_chunks(
-                [one.id for one in self.chunks],
-                [one.text for one in self.chunks],
-                np.stack([one.vector for one in self.chunks]),
-                [one.row for one in self.chunks],
-            )
-        if self.documents:
-            target.put_documents(
-                [one.record for one in self.documents],
-                np.stack([one.vector for one in self.documents]),
-            )
-        self.chunks, self.documents = [], []
+def _read_export(lines: Iterator[bytes]) -> tuple[Header, Iterator[tuple[Line, int]]]:
+    header = exports.read_header(next(lines, b""))
+    dimension = header.fingerprint.embedding.dimension
+    return header, ((exports.read_line(line, dimension), len(line)) for line in lines)
 
 
-def _fill(target: PhysicalCollection, lines: Iterator[bytes], dimension: int) -> End:
-    """Write what the lines say: how much that was, as the last of them confirms."""
-    pending = _Pending()
-    chunks = documents = read_bytes = 0
-    for line in lines:
-        one = exports.read_line(line, dimension)
-        read_bytes += len(line)
-        if isinstance(one, End):
-            pending.write(target)
-            if one != End(chunks, documents) or next(lines, None) is not None:
-                raise Refusal("its last line does not agree with what it holds")
-            return one
-        if isinstance(one, ExportedChunk):
-            pending.chunks.append(one)
-            chunks += 1
-        elif isinstance(one, ExportedDocument):
-            pending.documents.append(one)
-            documents += 1
-        if (chunks + documents) % _ROWS_AT_ONCE == 0 or read_bytes > _BYTES_AT_ONCE:
-            pending.write(target)
-            read_bytes = 0
-    raise Refusal("it ends too early: the rest of it is missing")
+def _take_in(
+    settings: Settings,
+    store: Store,
+    state: CollectionState,
+    header: Header,
+    lines: Iterator[tuple[Line, int]],
+) -> End:
+    """Fill a generation, examine it, and let it answer in place of the empty one."""
+    built, canary = header.fingerprint, header.canary
+    with (
+        fresh_generation(store, state, built, canary) as target,
+        kept_in_step(settings, store, state, target) as lexical,
+    ):
+        end, words = fill(target, lexical, lines)
+        with stage("settle"):
+            target = store.settle(target.name)
+        with stage("examine"):
+            _refuse_unsound(store, target.name, end)
+        for one in entries(target, words.scattered):
+            lexical.put(one)
+        saved = state.next(live=target.name, roots=header.roots, run=None)
+        with stage("commit"):
+            lexical.commit(saved)
+            store.save(saved)
+    store.drop_generation(state.live)
+    return end
 
 
 def _refuse_unsound(store: Store, name: str, end: End) -> None:

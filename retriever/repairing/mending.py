@@ -110,6 +110,7 @@ class Mending:
             records = (corrections.get(one.source, one) for one in data.manifest())
             orphans = (one for source, one in corrections.items() if source not in known)
             _write_records(target, itertools.chain(records, orphans))
+            target = self._store.settle(target.name)
         self.vectors_from_cache = restorer.from_cache
         self.vectors_embedded = restorer.embedded
         switch(self._settings, self._store, self._state, target, run=None)

@@ -200,6 +200,8 @@ class _Swap:
         name = self._target(state)
         target = self._store.physical(name)
         totals, documents = self._build(target, progress)
+        target = self._store.settle(name)
+        self._live = self._store.physical(self.state.live)
         chunks = check_copy(self._live, target, documents=documents)
         compared = self._compare(target, questions)
         switched = state.next(live=name, previous=state.live, run=None)

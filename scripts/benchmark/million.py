@@ -29,9 +29,11 @@ from retriever import assembly
 from retriever.collection.rows import chunk_row
 from retriever.collection.state import CollectionState
 from retriever.moving import exports
+from retriever.moving.moves import import_
 from retriever.records import Chunk, Document, DocumentRecord
 from retriever.retrieval import Retriever
 from retriever.settings import Settings
+from retriever.timing import stage_times
 
 HERE = Path(__file__).parent
 BETWEEN = "\n\n"
@@ -214,19 +216,18 @@ def measure(work: Path, chunks: int, queries: int) -> Iterator[tuple[str, object
     small, large = work / "default.toml", work / "table.toml"
     write_settings(small, state)
     write_settings(large, state, "[retrieval]\ntable_mb = 100_000\n")
-    settings = Settings.load(small)
     if not state.is_dir():
-        yield "corpus, GB", round(write_corpus(corpus, chunks) / BYTES_OF_A_GB, 2)
         file = work / "export.jsonl"
-        began_s = time.perf_counter()
-        write_export(file, corpus, chunks, settings)
-        yield "export file written, s", round(time.perf_counter() - began_s, 1)
+        if not file.is_file():
+            yield "corpus, GB", round(write_corpus(corpus, chunks) / BYTES_OF_A_GB, 2)
+            write_export(file, corpus, chunks, Settings.load(small))
         yield "export file, GB", round(file.stat().st_size / BYTES_OF_A_GB, 2)
-        seconds, memory_gb, _ = command(small, "import", str(file))
+        worker = [sys.executable, __file__, "--import", str(small), str(file)]
+        seconds, memory_gb, stages = process(worker)
         yield "import, s", seconds
         yield "import, chunks/s", round(chunks / seconds)
+        yield from ((f"import, {name}, s", round(value)) for name, value in stages.items())
         yield "import, peak memory, GB", memory_gb
-        file.unlink()
     yield "state folder, GB", size_gb(state)
     seconds, memory_gb, plan = command(small, "plan", str(corpus))
     yield "plan, nothing changed, s", seconds
@@ -258,7 +259,13 @@ def main() -> None:
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--ask", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--import", type=Path, nargs=2, dest="file", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.file:
+        with stage_times() as times_s:
+            import_(Settings.load(arguments.file[0]), arguments.file[1])
+        sys.stdout.write(json.dumps(times_s))
+        return
     if arguments.ask:
         sys.stdout.write(json.dumps(ask(arguments.ask, arguments.queries)))
         return

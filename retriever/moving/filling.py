@@ -1,0 +1,142 @@
+"""An empty generation, filled: rows to Chroma and, meanwhile, their words to the lexical index."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from operator import itemgetter
+
+import numpy as np
+
+from retriever.collection import rows
+from retriever.collection.physical import PhysicalCollection
+from retriever.indexing import Upkeep
+from retriever.lexical import LexicalEntry
+from retriever.moving.believing import Refusal
+from retriever.moving.exports import End, ExportedChunk, ExportedDocument, Line
+from retriever.timing import carried, stage, staged
+
+_ROWS_AT_ONCE = 5_000
+"""Written together: Chroma takes a third less time for them than for 500."""
+_BYTES_AT_ONCE = 256 << 20
+
+
+class Words:
+    """Indexes the words of chunks, source by source."""
+
+    def __init__(self, lexical: Upkeep) -> None:
+        """Nothing is indexed yet."""
+        self._lexical = lexical
+        self._run: list[tuple[int, LexicalEntry]] = []
+        self._seen: set[str] = set()
+        self.scattered: dict[str, None] = {}
+        """Sources of which chunks came in several places: their words are not all indexed."""
+
+    def put(self, chunk: ExportedChunk) -> None:
+        """Take a chunk; it is indexed when those of the same source that follow were taken."""
+        entry = _entry(chunk)
+        if self._run and self._run[0][1].source != entry.source:
+            self.flush()
+        self._run.append((int(chunk.row["ordinal"]), entry))
+
+    def flush(self) -> None:
+        """Index what was taken."""
+        run, self._run = sorted(self._run, key=itemgetter(0)), []
+        source = run[0][1].source if run else ""
+        if source in self._seen:
+            self.scattered[source] = None
+        elif run:
+            self._seen.add(source)
+            self._lexical.put([entry for _, entry in run])
+
+
+def fill(
+    target: PhysicalCollection, lexical: Upkeep, lines: Iterator[tuple[Line, int]]
+) -> tuple[End, Words]:
+    """Write what the lines say: how much that was, as the last of them confirms, and its words.
+
+    Args:
+        target: an empty generation.
+        lexical: its index.
+        lines: each with the bytes that were read for it.
+
+    Raises:
+        Refusal: a chunk or document comes twice, or the end is missing or says otherwise.
+    """
+    chunks = documents = 0
+    words, batch = Words(lexical), _Batch()
+    with ThreadPoolExecutor(1, thread_name_prefix="retriever-fill") as writer:
+        pending: Future[None] | None = None
+        for one, size_bytes in staged("read", lines):
+            batch.size_bytes += size_bytes
+            if isinstance(one, ExportedChunk):
+                batch.chunks.append(one)
+                with stage("index words"):
+                    words.put(one)
+                chunks += 1
+            elif isinstance(one, ExportedDocument):
+                batch.documents.append(one)
+                documents += 1
+            if isinstance(one, End) or batch.is_full():
+                batch.refuse_repeated()
+                _awaited(pending)
+                pending = writer.submit(carried(batch.write), target)
+                batch = _Batch()
+            if isinstance(one, End):
+                _awaited(pending)
+                words.flush()
+                if one != End(chunks, documents) or next(lines, None) is not None:
+                    raise Refusal("its last line does not agree with what it holds")
+                return one, words
+    raise Refusal("it ends too early: the rest of it is missing")
+
+
+def _awaited(pending: Future[None] | None) -> None:
+    if pending is not None:
+        with stage("wait for writing"):
+            pending.result()
+
+
+def _entry(chunk: ExportedChunk) -> LexicalEntry:
+    return LexicalEntry(
+        chunk_id=chunk.id,
+        source=chunk.row["source"],
+        title=str(chunk.row.get("title", "")),
+        heading_path=rows.heading_path(chunk.row),
+        text=chunk.text,
+    )
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Rows that are written together."""
+
+    chunks: list[ExportedChunk] = field(default_factory=list)
+    documents: list[ExportedDocument] = field(default_factory=list)
+    size_bytes: int = 0
+
+    def is_full(self) -> bool:
+        """Whether it is to be written."""
+        count = len(self.chunks) + len(self.documents)
+        return count >= _ROWS_AT_ONCE or self.size_bytes > _BYTES_AT_ONCE
+
+    def refuse_repeated(self) -> None:
+        """See that nothing comes twice: Chroma would take neither of both."""
+        ids = {one.id for one in self.chunks} | {one.record.source for one in self.documents}
+        if len(ids) < len(self.chunks) + len(self.documents):
+            raise Refusal("what it holds is not unique: a chunk or document comes twice")
+
+    def write(self, target: PhysicalCollection) -> None:
+        """Put all rows."""
+        with stage("write"):
+            if self.chunks:
+                target.put_chunks(
+                    [one.id for one in self.chunks],
+                    [one.text for one in self.chunks],
+                    np.stack([one.vector for one in self.chunks]),
+                    [one.row for one in self.chunks],
+                )
+            if self.documents:
+                target.put_documents(
+                    [one.record for one in self.documents],
+                    np.stack([one.vector for one in self.documents]),
+                )
