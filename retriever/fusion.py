@@ -6,7 +6,7 @@ for rankings of any kind.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from retriever.records import Candidate
@@ -86,12 +86,12 @@ def fuse(
         (semantic, _scaled(semantic, {}), _cosine_strength(semantic)),
         (lexical, _words(semantic, lexical), _bm25_strength(lexical)),
     ]
-    parts: dict[Candidate, float] = {}
+    parts: list[tuple[Candidate, float]] = []
     strength = 0.0
     shares = trust(semantic, lexical, word_count=word_count, weights=weights)
     for share, (ranking, scaled, strongest) in zip(shares, sides, strict=True):
         strength += share * strongest
-        parts |= {one: share * value for one, value in zip(ranking, scaled, strict=True)}
+        parts += [(one, share * value) for one, value in zip(ranking, scaled, strict=True)]
     return _ordered(parts, strength)
 
 
@@ -162,13 +162,13 @@ def fuse_rewritings(rankings: Sequence[Sequence[Fused]]) -> list[Fused]:
     """
     if len(rankings) == 1:
         return list(rankings[0])
-    parts: dict[Candidate, float] = {}
+    parts: list[tuple[Candidate, float]] = []
     for number, ranking in enumerate(rankings, start=1):
         suffix = f":{number}" if number > 1 else ""
         for one in ranking:
             for candidate in one.candidates:
                 named = replace(candidate, ranker=candidate.ranker + suffix)
-                parts[named] = one.parts.get(candidate.ranker, 0.0) / len(rankings)
+                parts.append((named, one.parts.get(candidate.ranker, 0.0) / len(rankings)))
     return _ordered(parts)
 
 
@@ -188,12 +188,13 @@ def fuse_reciprocal(
         ValueError: a weight is negative or not finite.
     """
     shares = _shares(rankings, weights or {})
-    parts = {
-        candidate: shares[candidate.ranker] * (RANK_CONSTANT + 1) / (RANK_CONSTANT + candidate.rank)
-        for ranking in rankings
-        for candidate in ranking
-    }
-    return _ordered(parts)
+    return _ordered(
+        [
+            (one, shares[one.ranker] * (RANK_CONSTANT + 1) / (RANK_CONSTANT + one.rank))
+            for ranking in rankings
+            for one in ranking
+        ]
+    )
 
 
 def fuse_convex(
@@ -218,12 +219,13 @@ def fuse_convex(
         ValueError: a weight is negative or not finite.
     """
     shares = _shares(rankings, weights or {})
-    parts = {
-        candidate: shares[candidate.ranker] * scaled
-        for ranking in rankings
-        for candidate, scaled in zip(ranking, _scaled(ranking, least or {}), strict=True)
-    }
-    return _ordered(parts)
+    return _ordered(
+        [
+            (one, shares[one.ranker] * scaled)
+            for ranking in rankings
+            for one, scaled in zip(ranking, _scaled(ranking, least or {}), strict=True)
+        ]
+    )
 
 
 def _scaled(ranking: Sequence[Candidate], least: Mapping[str, float]) -> list[float]:
@@ -263,28 +265,25 @@ def _shares(
     return {ranker: weight / total if total else 0.0 for ranker, weight in given.items()}
 
 
-def _ordered(parts: Mapping[Candidate, float], strength: float = 1.0) -> list[Fused]:
+def _ordered(parts: Iterable[tuple[Candidate, float]], strength: float = 1.0) -> list[Fused]:
     """Candidates by chunk, with their parts summed, best first; all scaled by the strength.
 
     Of equal sums the one that a ranker placed higher comes first, then the lower id.
     """
-    chunks: dict[str, list[Candidate]] = {}
-    for candidate in sorted(parts, key=lambda each: each.ranker):
-        chunks.setdefault(candidate.chunk_id, []).append(candidate)
-    sums = {
-        chunk_id: min(1.0, math.fsum(parts[candidate] for candidate in candidates))
-        for chunk_id, candidates in chunks.items()
-    }
+    chunks: dict[str, list[tuple[Candidate, float]]] = {}
+    for pair in sorted(parts, key=lambda each: each[0].ranker):
+        chunks.setdefault(pair[0].chunk_id, []).append(pair)
     order = sorted(
-        chunks, key=lambda each: (-sums[each], min(one.rank for one in chunks[each]), each)
+        (-min(1.0, math.fsum(part for _, part in pairs)), min(one.rank for one, _ in pairs), chunk)
+        for chunk, pairs in chunks.items()
     )
     return [
         Fused(
             chunk_id=chunk_id,
-            score=sums[chunk_id] * strength,
+            score=-negated * strength,
             rank=rank,
-            parts={one.ranker: parts[one] * strength for one in chunks[chunk_id]},
-            candidates=tuple(chunks[chunk_id]),
+            parts={one.ranker: part * strength for one, part in chunks[chunk_id]},
+            candidates=tuple(one for one, _ in chunks[chunk_id]),
         )
-        for rank, chunk_id in enumerate(order, start=1)
+        for rank, (negated, _, chunk_id) in enumerate(order, start=1)
     ]
