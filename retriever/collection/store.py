@@ -125,13 +125,11 @@ class Store:
         return sorted(filter(pattern.fullmatch, found), key=_number)
 
     def add_generation(self, state: CollectionState, fingerprint: Fingerprint) -> str:
-        """Make an empty physical collection beside the live one, to be filled: its name.
-
-        Chroma seldom writes its index, so it takes long to open until `settle` was called.
-        """
+        """Make an empty physical collection to fill and `settle` beside the live one: its name."""
         newest = max([state.live, *self.generations(state)], key=_number)
         name = f"{state.name}.{_number(newest) + 1}"
-        self._make_generation(name, fingerprint, for_filling(INDEX))
+        is_ours = self.options.mode == "embedded"
+        self._make_generation(name, fingerprint, for_filling(INDEX) if is_ours else INDEX)
         return name
 
     def settle(self, name: str) -> PhysicalCollection:
