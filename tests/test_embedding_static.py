@@ -100,6 +100,7 @@ def test_a_folder_of_model2vec_gives_the_vectors_of_model2vec(
     )
 
 
+@pytest.mark.slow  # it imports torch
 def test_a_pipeline_gives_the_vectors_of_sentence_transformers(tmp_path: Path) -> None:
     from sentence_transformers import SentenceTransformer
 
