@@ -152,7 +152,8 @@ def remembered_embedding(
         "window_tokens": built.window_tokens,
         "dimension": built.dimension,
     }
-    if ":" in settings.embedding.backend + built.backend:
+    another = follow and built.backend in BACKENDS and built.model != settings.embedding.model
+    if ":" in settings.embedding.backend + built.backend and not another:
         remembered.pop("backend")  # a class of one's own is named by settings alone, never by data
     elif follow and settings.embedding.backend not in ("auto", built.backend):
         remembered["path"] = None  # it holds a model of another kind

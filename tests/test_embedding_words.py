@@ -348,6 +348,19 @@ def test_a_path_to_word_vectors_is_none_to_a_collection_of_another_kind(by_words
     assert remembered_embedding(by_words, own, follow=True).path is not None
 
 
+def test_a_class_of_ones_own_does_not_open_the_model_of_another_collection() -> None:
+    own = "retriever.testing:HashingEmbedder"
+    settings = Settings.load(
+        **{"embedding.backend": own, "embedding.model": "hashing", "embedding.path": "/somewhere"}
+    )
+    of_its_own = HashingEmbedder().fingerprint
+    built = replace(of_its_own, backend="transformers", model="another")
+    found = remembered_embedding(settings, built, follow=True)
+    assert (found.backend, found.model, found.path) == ("transformers", "another", None)
+    for other in (of_its_own, replace(built, backend="os:system")):
+        assert remembered_embedding(settings, other, follow=True).backend == own
+
+
 @pytest.mark.parametrize("kind", ["vectors", "model", "beside", "protocol 5"])
 def test_gensims_own_files_are_read_without_running_them(tmp_path: Path, kind: str) -> None:
     """KeyedVectors and Word2Vec models, with large arrays in files beside them, too."""
