@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from command_line import Command, run, use_settings
 from damaged_collections import CHUNKS, DOCUMENTS, behind_its_back, contents, same
 
+from retriever import assembly
 from retriever.settings import Settings
 
 
@@ -109,6 +111,24 @@ def test_a_collection_is_exported_and_imported(
     report = json.loads(ended.out)
     assert (report["collection"], report["chunks"], report["file"]) == ("moved", CHUNKS, str(file))
     assert same(contents(whole.model_copy(update={"collection": "moved"})), contents(whole))
+
+
+def test_vectors_made_elsewhere_are_imported_if_they_are_those_of_the_model(
+    retriever: Command, whole: Settings, tmp_path: Path
+) -> None:
+    texts, vectors = tmp_path / "chunks.jsonl", tmp_path / "vectors.npy"
+    texts.write_text('{"source": "manual/pump.md", "text": "Hold the red button."}\n')
+    np.save(vectors, assembly.open_configured_embedder(whole).embed_chunks(["Rinse it."]))
+    named = ("import", str(texts), "--vectors", str(vectors), "--collection", "made")
+    ended = retriever(*named)
+    assert (ended.code, ended.out) == (1, "")
+    assert "hashing makes another vector of line 1" in ended.err
+    np.save(
+        vectors, assembly.open_configured_embedder(whole).embed_chunks(["Hold the red button."])
+    )
+    ended = retriever(*named)
+    assert (ended.code, ended.err) == (0, "")
+    assert "made: 1 chunks of 1 documents read from" in ended.out
 
 
 def test_what_cannot_be_exported_or_imported_is_an_error_in_a_line(

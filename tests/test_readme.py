@@ -163,7 +163,17 @@ def test_every_path_that_is_named_exists() -> None:
 
 
 def test_every_option_that_is_named_exists(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("ingest", "search", "eval", "train-words", "similar", "related", "clusters"):
+    commands = [
+        "ingest",
+        "search",
+        "eval",
+        "train-words",
+        "similar",
+        "related",
+        "clusters",
+        "import",
+    ]
+    for command in commands:
         with pytest.raises(SystemExit):
             main([command, "-h"])
     scripts = "".join(
