@@ -118,7 +118,8 @@ def test_vectors_made_elsewhere_are_imported_if_they_are_those_of_the_model(
 ) -> None:
     texts, vectors = tmp_path / "chunks.jsonl", tmp_path / "vectors.npy"
     texts.write_text('{"source": "manual/pump.md", "text": "Hold the red button."}\n')
-    np.save(vectors, assembly.open_configured_embedder(whole).embed_chunks(["Rinse it."]))
+    embedder = assembly.open_configured_embedder(whole)
+    np.save(vectors, embedder.embed_chunks(["Rinse it."]))
     named = ("import", str(texts), "--vectors", str(vectors), "--collection", "made")
     ended = retriever(*named)
     assert (ended.code, ended.out) == (1, "")

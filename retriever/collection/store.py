@@ -8,6 +8,7 @@ metadata changes in one atomic step, so a commit, or a change of what is live, i
 import contextlib
 import functools
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Self
 
@@ -139,8 +140,9 @@ class Store:
         """
         if self.options.mode == "embedded":
             with self._errors(), self.guard(writing=name):
-                for part in (name, name + _DOCUMENTS):
-                    self._part(part).modify(configuration=once_filled(INDEX))
+                with warnings.catch_warnings(action="ignore"):  # that we give no embedding function
+                    for part in (name, name + _DOCUMENTS):
+                        self._part(part).modify(configuration=once_filled(INDEX))
                 self._disconnect()  # an index that is open goes on as it was opened
                 self._client = chroma.connect(self.options)
                 for part in (name, name + _DOCUMENTS):
