@@ -47,6 +47,15 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Worded:
+    """What the words of one query find."""
+
+    ranking: Sequence[Candidate]
+    word_count: int
+    """Words of the query that were searched for; 0 where words were not asked."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ranked:
     """The rankings of one query, and what becomes of them."""
 
@@ -66,28 +75,27 @@ def rank(snapshot: Snapshot, request: Request) -> list[Ranked]:
     """
     queries = request.queries
     semantic: Sequence[Sequence[Candidate]] = [()] * len(queries)
-    lexical: Sequence[Sequence[Candidate]] = [()] * len(queries)
+    words: Sequence[Worded] = [Worded((), 0)] * len(queries)
     with stage("filter"):
         selection = select(snapshot, request.where)
     if request.mode == "lexical":
         index = snapshot.lexical()
         with stage("lexical"):
-            lexical = _by_words(index, request, selection)
+            words = _by_words(index, request, selection)
     elif request.mode == "semantic":
         semantic = _by_meaning(snapshot, request, selection)
     else:
-        semantic, lexical = _by_both(snapshot, request, selection)
+        semantic, words = _by_both(snapshot, request, selection)
     with stage("fuse"):
-        counts = [_count_words(snapshot, request, query) for query in queries]
         return [
-            Ranked(one, other, _fused(request, one, other, count), count)
-            for one, other, count in zip(semantic, lexical, counts, strict=True)
+            Ranked(one, other.ranking, _fused(request, one, other), other.word_count)
+            for one, other in zip(semantic, words, strict=True)
         ]
 
 
 def _by_both(
     snapshot: Snapshot, request: Request, selection: Selection | None
-) -> tuple[Sequence[Sequence[Candidate]], Sequence[Sequence[Candidate]]]:
+) -> tuple[Sequence[Sequence[Candidate]], Sequence[Worded]]:
     """Both rankings of each query: words need no vector, so they are ranked meanwhile."""
     snapshot.embedder()  # that it cannot be had is told before all else
     index = snapshot.lexical()
@@ -125,31 +133,23 @@ def _by_meaning(
     return rankings
 
 
-def _by_words(
-    index: LexicalIndex, request: Request, selection: Selection | None
-) -> list[list[Candidate]]:
+def _by_words(index: LexicalIndex, request: Request, selection: Selection | None) -> list[Worded]:
     allowed = None if selection is None else selection.ids
     return [
-        index.rank(query, count=request.candidate_count, allowed=allowed)
+        Worded(
+            index.rank(query, count=request.candidate_count, allowed=allowed),
+            index.count_words(query),
+        )
         for query in request.queries
     ]
 
 
-def _count_words(snapshot: Snapshot, request: Request, query: str) -> int:
-    return 0 if request.mode == "semantic" else snapshot.lexical().count_words(query)
-
-
-def _fused(
-    request: Request,
-    semantic: Sequence[Candidate],
-    lexical: Sequence[Candidate],
-    word_count: int,
-) -> list[Fused]:
+def _fused(request: Request, semantic: Sequence[Candidate], words: Worded) -> list[Fused]:
     if request.mode == "semantic":
         return [_alone(one, one.score) for one in semantic]
     if request.mode == "lexical":
-        return [_alone(one, one.score / (one.score + HALF_BM25)) for one in lexical]
-    return fuse(semantic, lexical, word_count=word_count, weights=request.weights)
+        return [_alone(one, one.score / (one.score + HALF_BM25)) for one in words.ranking]
+    return fuse(semantic, words.ranking, word_count=words.word_count, weights=request.weights)
 
 
 def _alone(one: Candidate, score: float) -> Fused:
