@@ -54,7 +54,8 @@ def measure_rows(estimates: Mapping[str, Estimate]) -> list[Row]:
 def facts(evaluation: Evaluation) -> list[str]:
     """What stands beside the measures, in sentences."""
     cost, latency = evaluation.cost, evaluation.latency
-    asked = f"{len(evaluation.answered):,} questions"
+    answerable = len(evaluation.answered)
+    asked = f"{answerable:,} {'question' if answerable == 1 else 'questions'}"
     if evaluation.unanswerable:
         asked += f", and {len(evaluation.unanswerable):,} that nothing answers"
     lines = [
