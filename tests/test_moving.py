@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import itertools
 import json
 import math
 from collections.abc import Callable
@@ -95,6 +96,19 @@ def test_an_import_in_many_parts_is_the_same(
     monkeypatch.setattr(filling, name, most)
     import_(elsewhere, exported)
     assert same(contents(elsewhere), contents(whole))
+
+
+def test_words_are_indexed_in_whatever_order_the_chunks_come(
+    whole: Settings, elsewhere: Settings, exported: Path
+) -> None:
+    header, *rest = lines_of(exported)
+    chunks = sorted(filter(lambda line: "chunk" in line, rest), key=lambda line: line["chunk"])
+    sources = [line["row"]["source"] for line in chunks]
+    assert len(set(sources)) < sum(a != b for a, b in itertools.pairwise(sources))
+    others = [line for line in rest if "chunk" not in line]
+    import_(elsewhere, write_lines(exported, [header, *chunks, *others]))
+    assert check(elsewhere).findings == ()
+    assert scores(elsewhere) == pytest.approx(scores(whole), abs=1e-5)
 
 
 def test_the_next_run_goes_on_from_an_import(

@@ -70,6 +70,15 @@ class Upkeep:
         if chunk_ids:
             self._do(lambda lexical: lexical.delete(chunk_ids))
 
+    def remake(self, data: PhysicalCollection, state: CollectionState) -> None:
+        """Forget all that was put, and commit what the generation holds by now."""
+
+        def make(lexical: LexicalIndex) -> None:
+            lexical.discard()
+            catch_up(lexical, data, state)
+
+        self._do(make)
+
     def commit(self, state: CollectionState) -> None:
         """Make the changes visible, as those of a commit that follows at once."""
         self._do(lambda lexical: lexical.commit(state.revision, token=state.commit))

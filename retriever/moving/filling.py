@@ -21,15 +21,15 @@ _BYTES_AT_ONCE = 256 << 20
 
 
 class Words:
-    """Indexes the words of chunks, source by source."""
+    """Indexes the words of chunks, source by source: the whole of one tells its language."""
 
     def __init__(self, lexical: Upkeep) -> None:
         """Nothing is indexed yet."""
         self._lexical = lexical
         self._run: list[tuple[int, LexicalEntry]] = []
         self._seen: set[str] = set()
-        self.scattered: dict[str, None] = {}
-        """Sources of which chunks came in several places: their words are not all indexed."""
+        self.are_scattered = False
+        """Whether a source came again: then the index is not what it should be."""
 
     def put(self, chunk: ExportedChunk) -> None:
         """Take a chunk; it is indexed when those of the same source that follow were taken."""
@@ -41,11 +41,9 @@ class Words:
     def flush(self) -> None:
         """Index what was taken."""
         run, self._run = sorted(self._run, key=itemgetter(0)), []
-        source = run[0][1].source if run else ""
-        if source in self._seen:
-            self.scattered[source] = None
-        elif run:
-            self._seen.add(source)
+        self.are_scattered |= bool(run) and run[0][1].source in self._seen
+        if run and not self.are_scattered:
+            self._seen.add(run[0][1].source)
             self._lexical.put([entry for _, entry in run])
 
 

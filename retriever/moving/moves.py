@@ -18,7 +18,6 @@ from retriever.collection.state import CollectionState
 from retriever.collection.store import Store
 from retriever.errors import CollectionDamaged, CollectionError
 from retriever.indexing import kept_in_step
-from retriever.indexing.catching_up import entries
 from retriever.moving import exports
 from retriever.moving.believing import Refusal
 from retriever.moving.elsewhere import read_pair
@@ -174,11 +173,12 @@ def _take_in(
             target = store.settle(target.name)
         with stage("examine"):
             _refuse_unsound(store, target.name, end)
-        for one in entries(target, words.scattered):
-            lexical.put(one)
         saved = state.next(live=target.name, roots=header.roots, run=None)
         with stage("commit"):
-            lexical.commit(saved)
+            if words.are_scattered:
+                lexical.remake(target, saved)
+            else:
+                lexical.commit(saved)
             store.save(saved)
     store.drop_generation(state.live)
     return end
