@@ -83,7 +83,7 @@ def rank(snapshot: Snapshot, request: Request) -> list[Ranked]:
         with stage("lexical"):
             words = _by_words(index, request, selection)
     elif request.mode == "semantic":
-        semantic = _by_meaning(snapshot, request, selection)
+        semantic = _by_meaning(snapshot, request, selection, _embedded(snapshot, request))
     else:
         semantic, words = _by_both(snapshot, request, selection)
     with stage("fuse"):
@@ -96,27 +96,42 @@ def rank(snapshot: Snapshot, request: Request) -> list[Ranked]:
 def _by_both(
     snapshot: Snapshot, request: Request, selection: Selection | None
 ) -> tuple[Sequence[Sequence[Candidate]], Sequence[Worded]]:
-    """Both rankings of each query: words need no vector, so they are ranked meanwhile."""
+    """Both rankings of each query: words need no vector, so they are ranked meanwhile.
+
+    They begin with the embedding, which needs every core, only where the search for the nearest
+    would be over before them: in a small collection.
+    """
     snapshot.embedder()  # that it cannot be had is told before all else
     index = snapshot.lexical()
-    with snapshot.beside.begun("rank words", lambda: _by_words(index, request, selection)) as words:
-        semantic = _by_meaning(snapshot, request, selection)
+    begun = snapshot.beside.begun("rank words", lambda: _by_words(index, request, selection))
+    with contextlib.ExitStack() as beside:
+        early = beside.enter_context(begun) if snapshot.is_small else None
+        embedded = _embedded(snapshot, request)
+        words = early or beside.enter_context(begun)
+        semantic = _by_meaning(snapshot, request, selection, embedded)
         with stage("lexical"):
             return semantic, words.result()
 
 
-def _by_meaning(
-    snapshot: Snapshot, request: Request, selection: Selection | None
-) -> list[list[Candidate]]:
+def _embedded(snapshot: Snapshot, request: Request) -> tuple[Vectors, Sequence[int]]:
+    """Vectors of the queries that can be embedded, and the places of these."""
     embedder = snapshot.embedder()
     with stage("embed"):
         try:
-            vectors = _embed(embedder, request.queries)
-            known: Sequence[int] = range(len(request.queries))
+            return _embed(embedder, request.queries), range(len(request.queries))
         except NothingToEmbed:
             if request.mode != "hybrid":
                 raise
-            vectors, known = _embed_known(embedder, request.queries)
+            return _embed_known(embedder, request.queries)
+
+
+def _by_meaning(
+    snapshot: Snapshot,
+    request: Request,
+    selection: Selection | None,
+    embedded: tuple[Vectors, Sequence[int]],
+) -> list[list[Candidate]]:
+    vectors, known = embedded
     rankings: list[list[Candidate]] = [[] for _ in request.queries]
     if not known:
         return rankings
