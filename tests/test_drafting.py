@@ -204,6 +204,17 @@ def test_a_passage_cannot_close_the_tag_that_holds_it(ingested: Settings) -> Non
     assert asked[0].endswith("</passage>")
 
 
+def test_a_model_that_never_drafts_is_not_paid_for_the_whole_collection(
+    ingested: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retriever.evaluation.drafting.MOST_UNUSED_IN_A_ROW", 1)
+    told: list[str] = []
+    found = drafts(ingested, ask=lambda *_: "I cannot.", model="m", refused=told.append)
+    with pytest.raises(LanguageModelError, match=r"m gave 1 answers in a row .* no JSON object"):
+        next(found)
+    assert told == ["the answer holds no JSON object"]
+
+
 def test_a_person_accepts_rejects_rewords_and_goes_on_later(
     ingested: Settings,
     tmp_path: Path,

@@ -51,7 +51,7 @@ def questions(
         if accepted >= count:
             break
     else:
-        note("No more drafts: every chunk that could be asked about was decided on.")
+        note("No more drafts: every chunk that a question could be drafted from was decided on.")
     show(f"{accepted} {'question' if accepted == 1 else 'questions'} added to {output}")
 
 

@@ -8,7 +8,7 @@ stored text, word for word. Without a model, headings and titles stand in for qu
 import hashlib
 import json
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from retriever import assembly
 from retriever.collection import rows
 from retriever.collection.physical import PhysicalCollection
+from retriever.errors import LanguageModelError
 from retriever.evaluation.locating import find_span
 from retriever.evaluation.questions import read_rows
 from retriever.records import Passage
@@ -29,6 +30,8 @@ SHORTEST_PASSAGE_CHARACTERS = 200
 LONGEST_PASSAGE_CHARACTERS = 8_000
 SHORTEST_QUESTION, LONGEST_QUESTION = 8, 300
 SHORTEST_HEADING = 3
+MOST_UNUSED_IN_A_ROW = 20
+"""Answers that are no drafts, each of which may be paid for."""
 MOST_HELD = 2_000
 """Chunks that are drawn from, at most."""
 BY_HEADINGS = "headings"
@@ -83,7 +86,7 @@ def drafts(
 
     Raises:
         CollectionNotFound: there is no such collection.
-        LanguageModelError: the model does not answer.
+        LanguageModelError: the model does not answer, or 20 times in a row with no draft.
     """
     with assembly.open_store(settings) as store:
         data = store.physical(store.state(settings.collection).live)
@@ -91,17 +94,30 @@ def drafts(
         if ask is None:
             yield from _from_headings(data, ids, skip)
             return
-        for chunk_id in (one for one in ids if one not in skip):
-            passage = data.passages({chunk_id: 0.0}).get(chunk_id)
-            if passage is None or len(passage.text) < SHORTEST_PASSAGE_CHARACTERS:
-                continue
+        unused = 0
+        for passage in _long_enough(data, (one for one in ids if one not in skip)):
             text = passage.text[:LONGEST_PASSAGE_CHARACTERS]
             answer = ask(INSTRUCTION, f"<passage>\n{_defused(text)}\n</passage>")
             draft = read_draft(answer, passage, model)
             if isinstance(draft, Draft):
+                unused = 0
                 yield draft
-            elif refused is not None:
+                continue
+            if refused is not None:
                 refused(draft)
+            unused += 1
+            if unused == MOST_UNUSED_IN_A_ROW:
+                raise LanguageModelError(
+                    f"{model} gave {unused} answers in a row that are no drafts, the last one "
+                    f"because {draft}. Try another model (llm.model)."
+                )
+
+
+def _long_enough(data: PhysicalCollection, ids: Iterable[str]) -> Iterator[Passage]:
+    for chunk_id in ids:
+        passage = data.passages({chunk_id: 0.0}).get(chunk_id)
+        if passage is not None and len(passage.text) >= SHORTEST_PASSAGE_CHARACTERS:
+            yield passage
 
 
 def read_draft(answer: str, passage: Passage, model: str) -> Draft | str:
