@@ -71,8 +71,9 @@ def test_a_gate_that_holds_ends_with_0_and_one_that_does_not_with_1_and_the_figu
         (("compare", "words.toml", "set"), "two or more"),
         (("compare", "words.toml", "words.toml", "set"), "two or more"),
         (("tune", "set", "--measure", "nope"), "nDCG@k"),
+        (("questions", "set"), "set cannot be written: it is a folder"),
         (("eval", "set", "--html", "set"), "set cannot be written: it is a folder"),
-        (("eval", "set", "--calibrate", "gone/c.json"), "there is no such folder"),
+        (("eval", "set", "--calibrate", "gone/c.json"), "gone; make it first"),
         (("compare", "a.toml", "b.toml", "set", "--html", "gone/r.html"), "cannot be written"),
     ],
 )  # fmt: skip

@@ -10,6 +10,7 @@ import typer
 
 from retriever.cli.commands import Collection, Config, load
 from retriever.cli.terminal import note, one_line, printable, show
+from retriever.cli.writing import refuse_unwritable
 
 if TYPE_CHECKING:
     from retriever.evaluation.drafting import Draft
@@ -37,6 +38,7 @@ def questions(
     """
     from retriever.evaluation.drafting import as_line, decided
 
+    refuse_unwritable(output, "FILE")
     settings = load(config, collection)
     rejected = output.with_name(f"{output.name}.rejected")
     before = decided(output, rejected)

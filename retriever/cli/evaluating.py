@@ -1,6 +1,5 @@
 """The commands that measure: eval, compare, tune."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +8,7 @@ import typer
 
 from retriever.cli.commands import AsJson, Collection, Config, load
 from retriever.cli.terminal import note, show, show_json
+from retriever.cli.writing import refuse_unwritable
 
 if TYPE_CHECKING:
     from retriever.cli.evaluations import Work
@@ -66,7 +66,7 @@ def eval_(  # noqa: PLR0913  # a command's options are its parameters
 
     gates = _gates(fail_under)
     for file, option in ((html, "--html"), (calibrate, "--calibrate")):
-        _refuse_unwritable(file, option)
+        refuse_unwritable(file, option)
     settings = load(config, collection)
     judged = _named(questions, settings)
     with shown_work() as work:
@@ -120,7 +120,7 @@ def compare(  # noqa: PLR0913  # a command's options are its parameters
     from retriever.evaluation.configurations import labels_of
     from retriever.evaluation.report import table
 
-    _refuse_unwritable(html, "--html")
+    refuse_unwritable(html, "--html")
     *configurations, questions = files
     if len(set(configurations)) < 2:
         raise typer.BadParameter(
@@ -190,13 +190,6 @@ def _named(questions: Path | None, settings: "Settings") -> Path:
             param_hint="QUESTIONS",
         )
     return named
-
-
-def _refuse_unwritable(path: Path | None, option: str) -> None:
-    """See before any work that a file can be written at its end."""
-    if path is not None and (path.is_dir() or not os.access(path.absolute().parent, os.W_OK)):
-        what = "it is a folder" if path.is_dir() else "there is no such folder to write into"
-        raise typer.BadParameter(f"{path} cannot be written: {what}.", param_hint=option)
 
 
 def write_page(path: Path, text: str) -> None:
