@@ -1,5 +1,6 @@
 """Exact search in memory: the same answers as by hand, with filters, after commits, on any path."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from retriever.ingestion import ingest
 from retriever.protocols import Vectors
 from retriever.records import Candidate, Passage
 from retriever.retrieval import Retriever, filling, selecting, snapshots
-from retriever.retrieval.filling import Filling, read_table
+from retriever.retrieval.filling import Filling, read_rows, read_table
 from retriever.retrieval.table import Selections, Table, as_ids, as_unit
 from retriever.settings import Settings
 
@@ -223,6 +224,54 @@ def test_one_filtered_query_fills_no_memory_and_closing_stops_what_does(ready: S
         asked(retriever, FILTERS[1])
         assert filled._thread is not None
     assert not filled._thread.is_alive()
+
+
+def test_passages_of_a_small_collection_are_read_from_memory_after_a_few_queries(
+    ready: Settings, notes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same ones; a caller that changes their metadata changes no later answer."""
+
+    def forbidden(*_: object, **__: object) -> list[object]:
+        raise CollectionDamaged("Chroma was asked for rows")
+
+    query = "the boiler in colour2"
+    with Retriever.open(ready) as retriever:
+        before = [retriever.retrieve(query) for _ in range(4)]
+        retriever._snapshots._filling.wait()
+        with monkeypatch.context() as memory:
+            memory.setattr(PhysicalCollection, "chunk_texts", forbidden)
+            found = retriever.retrieve(query)
+            assert found == before[0] == before[3]
+            found[0].metadata["topic"] = "changed"  # type: ignore[index]
+            assert retriever.retrieve(query) == before[0]
+        write_document(notes, 2, topic="boiler in colour2 and")
+        ingest(notes, ready)
+        assert "boiler in colour2 and number2" in retriever.retrieve(query)[0].text
+
+
+def test_rows_are_remembered_as_far_as_there_is_room(ready: Settings) -> None:
+    with assembly.open_store(ready) as store:
+        data = store.physical("docs.1")
+        known = sorted(data.matching_ids(None))
+        all_of_them = read_rows(data, known, most_bytes=10**6, stopped=lambda: False)
+        assert sorted(all_of_them) == known
+        assert len(read_rows(data, known, most_bytes=5_000, stopped=lambda: False)) == 2
+        assert read_rows(data, known, most_bytes=10**6, stopped=lambda: True) == {}
+
+
+def test_where_commits_follow_one_another_rows_are_read_now_and_then(ready: Settings) -> None:
+    """What took its time is not begun again before twenty times as long has passed."""
+    with Retriever.open(ready) as retriever:
+        filled = retriever._snapshots._filling
+        filled._rested_at_s = time.monotonic() + 60
+        for _ in range(10):
+            retriever.retrieve("the boiler in colour2")
+        assert filled._thread is None
+        filled._rested_at_s = 0.0
+        retriever.retrieve("the boiler in colour2")
+        filled.wait()
+        assert filled._rested_at_s > time.monotonic() - 1
+        assert filled._thread is not None
 
 
 def test_a_failure_of_filling_is_no_failure_of_a_query(

@@ -204,12 +204,11 @@ class Retriever:
             rankings = [fuse_rewritings(rankings)]
         refined = [
             refine(
-                snapshot.data,
+                snapshot,
                 fused,
                 Wanted(query, request.top_k, request.min_score),
                 self._refining,
                 reordering=self._reordering,
-                embedder=snapshot.embedder,
             )
             for query, fused in zip(request.queries, rankings, strict=False)
         ]

@@ -6,14 +6,18 @@ seconds for each 10,000 chunks): a query never waits for it, but asks Chroma unt
 """
 
 import contextlib
+import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 import numpy as np
 
+from retriever.collection.pages import parts
 from retriever.collection.physical import PhysicalCollection
+from retriever.collection.rows import Row
 from retriever.errors import RetrieverError
 from retriever.records import DocumentRecord
 from retriever.retrieval.columns import ColumnsBuilder
@@ -24,6 +28,16 @@ MOST_CHANGED_FRACTION = 0.25
 """Where more of the documents changed, everything is read anew."""
 _PATIENCE = 2
 """Filters that Chroma evaluates before a table is filled: one query alone is not worth it."""
+_FETCHES = 4
+"""Readings of passages after which the rows of a small collection are worth remembering."""
+_ROWS_AT_ONCE = 500
+_BYTES_OF_A_ROW = 2_000
+"""What the metadata of a chunk takes in memory."""
+_REST = 20
+"""Where commits follow one another: rows are read for at most one part in so many of the time."""
+
+Rows = Mapping[str, tuple[Row, str]]
+"""Metadata and text of chunks by id."""
 
 
 class Holder(Protocol):
@@ -31,6 +45,7 @@ class Holder(Protocol):
 
     data: PhysicalCollection
     table: Table | None
+    rows: Rows | None
 
     def load_vectors(self) -> None:
         """Have Chroma load its index of vectors."""
@@ -105,6 +120,31 @@ def _read_all(
     return Table(as_ids(found), vectors[: len(found)], columns.build(), versions)
 
 
+def read_rows(
+    data: PhysicalCollection,
+    ids: Sequence[str],
+    *,
+    most_bytes: int,
+    stopped: Callable[[], bool],
+) -> Rows:
+    """Metadata and texts of chunks, as many as there is room for; none where it was stopped.
+
+    Raises:
+        CollectionError: the collection could not be read.
+    """
+    found: dict[str, tuple[Row, str]] = {}
+    room = most_bytes
+    for some in parts(ids, _ROWS_AT_ONCE):
+        if stopped():
+            return {}
+        for chunk_id, row, text in data.chunk_texts(ids=some):
+            room -= sys.getsizeof(text) + _BYTES_OF_A_ROW
+            if room < 0:
+                return found
+            found[chunk_id] = row, text
+    return found
+
+
 class Filling:
     """Fills the tables of a reader's snapshots on a thread, one at a time.
 
@@ -120,6 +160,8 @@ class Filling:
         self._tried: Holder | None = None
         self._last: tuple[str, Table] | None = None
         self._misses = 0
+        self._fetches = 0
+        self._rested_at_s = 0.0
 
     def fits(self, data: PhysicalCollection) -> bool:
         """Whether a collection's vectors are small enough."""
@@ -130,14 +172,35 @@ class Filling:
         """Hear that Chroma evaluated a filter; `held` keeps the snapshot open meanwhile."""
         with self._lock:
             self._misses += 1
-            at_work = self._thread is not None and self._thread.is_alive()
-            if self._misses < _PATIENCE or at_work or self._tried is holder or self._stop.is_set():
+            if self._misses < _PATIENCE or self._tried is holder or not self._is_free():
                 return
             self._tried = holder
-            self._thread = threading.Thread(
-                target=self._fill, args=(holder, held), name="retriever-table", daemon=True
-            )
-            self._thread.start()
+            self._begin(self._fill, holder, held)
+
+    def fetched(self, holder: Holder, held: Callable[[], AbstractContextManager[object]]) -> None:
+        """Hear that Chroma read passages of a small collection, whose rows are not in memory."""
+        with self._lock:
+            self._fetches += 1
+            is_rested = time.monotonic() >= self._rested_at_s
+            if self._fetches < _FETCHES or not is_rested or not self._is_free():
+                return
+            self._fetches = 0
+            self._begin(self._remember, holder, held)
+
+    def _is_free(self) -> bool:
+        is_at_work = self._thread is not None and self._thread.is_alive()
+        return not is_at_work and not self._stop.is_set()
+
+    def _begin(
+        self,
+        work: Callable[[Holder, Callable[[], AbstractContextManager[object]]], None],
+        holder: Holder,
+        held: Callable[[], AbstractContextManager[object]],
+    ) -> None:
+        self._thread = threading.Thread(
+            target=work, args=(holder, held), name="retriever-table", daemon=True
+        )
+        self._thread.start()
 
     def wait(self) -> None:
         """Wait until the thread is done, if there is one."""
@@ -165,3 +228,17 @@ class Filling:
             if table is not None:
                 self._last = holder.data.id, table
                 holder.table = table
+
+    def _remember(self, holder: Holder, held: Callable[[], AbstractContextManager[object]]) -> None:
+        began_s = time.monotonic()
+        with contextlib.suppress(RetrieverError), held():
+            table = holder.table
+            if table is not None:
+                holder.rows = read_rows(
+                    holder.data,
+                    table.ids.tolist(),
+                    most_bytes=self._most_bytes - table.vectors.nbytes,
+                    stopped=self._stop.is_set,
+                )
+        ended_s = time.monotonic()
+        self._rested_at_s = ended_s + _REST * (ended_s - began_s)

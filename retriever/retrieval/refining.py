@@ -20,6 +20,7 @@ from retriever.merging import Part, merge_neighbours
 from retriever.protocols import Embedder
 from retriever.records import Candidate, Passage
 from retriever.retrieval.reordering import Reordering, warn_skipped
+from retriever.retrieval.snapshots import Snapshot
 from retriever.settings import Settings
 from retriever.timing import stage
 
@@ -72,13 +73,12 @@ def read_refining(settings: Settings) -> Refining:
 
 
 def refine(
-    data: PhysicalCollection,
+    snapshot: Snapshot,
     fused: Sequence[Fused],
     wanted: Wanted,
     options: Refining,
     *,
     reordering: Reordering,
-    embedder: Callable[[], Embedder],
 ) -> list[Passage]:
     """The passages of one query, best first, ranked from 1.
 
@@ -88,16 +88,17 @@ def refine(
         RerankingError: the reranker failed for good.
         CollectionError: the collection could not be read.
     """
+    data = snapshot.data
     parts: dict[str, Part] = {}
     least = -math.inf if wanted.min_score is None else wanted.min_score
     if options.rerank_count:
         count = max(options.rerank_count, wanted.top_k)
-        fetched = list(_fetched(data, fused[:count], count, parts))
-        reranked = _reranked(fetched, wanted.query, reordering, embedder)
+        fetched = list(_fetched(snapshot, fused[:count], count, parts))
+        reranked = _reranked(fetched, wanted.query, reordering, snapshot.embedder)
         ranking: Iterable[Passage] = (one for one in reranked if one.score >= least)
     else:
         good = [one for one in fused if one.score >= least]
-        ranking = _fetched(data, good, wanted.top_k + READ_BEYOND, parts)
+        ranking = _fetched(snapshot, good, wanted.top_k + READ_BEYOND, parts)
     choose = _Choosing(data, ranking, wanted.top_k, options)
     chosen = choose.first(wanted.top_k)
     if options.merge_neighbours:
@@ -152,7 +153,7 @@ def _placed(chosen: Sequence[Passage], parts: Mapping[str, Part]) -> list[Part]:
 
 
 def _fetched(
-    data: PhysicalCollection, fused: Sequence[Fused], count: int, parts: dict[str, Part]
+    snapshot: Snapshot, fused: Sequence[Fused], count: int, parts: dict[str, Part]
 ) -> Iterator[Passage]:
     """The passages of a ranking, read in batches of `count`; `parts` learns their places.
 
@@ -161,7 +162,7 @@ def _fetched(
     left = iter(fused)
     while batch := list(itertools.islice(left, count)):
         with stage("fetch"):
-            found = _parts(data.chunk_texts(ids=[one.chunk_id for one in batch]))
+            found = _parts(snapshot.chunk_texts([one.chunk_id for one in batch]))
         for one in batch:
             part = found.get(one.chunk_id)
             if part is not None:
@@ -169,7 +170,7 @@ def _fetched(
                 yield replace(part.passage, score=one.score, candidates=one.candidates)
             elif any(told.ranker.partition(":")[0] == SEMANTIC for told in one.candidates):
                 raise CollectionDamaged(
-                    f"Collection {data.name} lost rows that its index still names. "
+                    f"Collection {snapshot.data.name} lost rows that its index still names. "
                     "Mend it with: retriever repair"
                 )
 

@@ -7,7 +7,7 @@ opened and the old one is closed when the last query on it has ended.
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from retriever import assembly
 from retriever.canary import checked_embedder
 from retriever.collection.physical import PhysicalCollection
+from retriever.collection.rows import Row
 from retriever.collection.state import CollectionState, differences
 from retriever.collection.store import Store
 from retriever.errors import CollectionError, FingerprintMismatch
@@ -23,7 +24,7 @@ from retriever.lexical import LexicalIndex
 from retriever.protocols import Embedder
 from retriever.repairing.recovering import refuse_torn
 from retriever.retrieval.beside import Beside
-from retriever.retrieval.filling import Filling, read_vectors
+from retriever.retrieval.filling import Filling, Rows, read_vectors
 from retriever.retrieval.table import Selections, Table
 from retriever.settings import Settings
 from retriever.timing import stage
@@ -64,6 +65,7 @@ class Snapshot:
         self.filling = filling
         self.beside = beside
         self.table: Table | None = None
+        self.rows: Rows | None = None
         self.is_small = False
         self.chunk_count = 0
         self.selections = Selections()
@@ -110,6 +112,20 @@ class Snapshot:
         """Hear that Chroma had to evaluate a filter."""
         if self._has_tables:
             self.filling.missed(self, lambda: self._hold(self))
+
+    def chunk_texts(self, ids: Sequence[str]) -> Iterable[tuple[str, Row, str]]:
+        """Id, metadata and text of those of the chunks that are there; from memory where it can be.
+
+        Raises:
+            CollectionError: the collection could not be read.
+        """
+        rows = self.rows
+        if rows is None:
+            if self.is_small:
+                self.filling.fetched(self, lambda: self._hold(self))
+        elif all(one in rows for one in ids):
+            return [(one, *rows[one]) for one in ids]
+        return self.data.chunk_texts(ids=ids)
 
     def lexical(self) -> LexicalIndex:
         """The index of the collection's words, not older than the snapshot."""
