@@ -138,10 +138,12 @@ def remembered_embedding(
 ) -> EmbeddingSettings:
     """How a collection's queries are embedded: what the settings leave open is as it was built.
 
-    Settings that name another model leave nothing open.
+    Settings that name another model, or a backend of another kind, leave nothing open.
     """
     chosen = set() if follow else settings.embedding.model_fields_set
     if "model" in chosen and settings.embedding.model != built.model:
+        return settings.embedding
+    if "backend" in chosen and settings.embedding.backend in {*BACKENDS} - {"auto", built.backend}:
         return settings.embedding
     remembered: dict[str, object] = {
         "model": built.model,

@@ -16,7 +16,12 @@ from retriever.embedding.static import StaticEmbedder
 from retriever.embedding.word_files import read_words
 from retriever.embedding.word_reading import count_pieces, words
 from retriever.embedding.word_vectors import SMOOTHING, zipf_shares
-from retriever.errors import EmbeddingRejected, NothingToEmbed, SettingsError
+from retriever.errors import (
+    EmbeddingRejected,
+    FingerprintMismatch,
+    NothingToEmbed,
+    SettingsError,
+)
 from retriever.ingestion import estimate, ingest
 from retriever.protocols import Embedder, SelectiveEmbedder, VocabularyEmbedder
 from retriever.retrieval import Retriever
@@ -346,6 +351,29 @@ def test_a_path_to_word_vectors_is_none_to_a_collection_of_another_kind(by_words
     assert remembered_embedding(by_words, built, follow=True).path is None
     own = assembly.open_configured_embedder(by_words).fingerprint
     assert remembered_embedding(by_words, own, follow=True).path is not None
+
+
+def test_a_backend_of_another_kind_is_told_by_both_fingerprints(
+    by_words: Settings, tmp_path: Path
+) -> None:
+    """What settings that name a backend leave open is not filled in from another kind of model."""
+    hashing = Settings.load(
+        **{
+            "storage.path": by_words.storage.path,
+            "embedding.backend": "retriever.testing:HashingEmbedder",
+            "collection": "hashed",
+        }
+    )
+    corpus = tmp_path / "hashed"
+    corpus.mkdir()
+    (corpus / "a.txt").write_text("the cat", encoding="utf-8")
+    ingest(corpus, hashing)
+    words = by_words.model_copy(update={"collection": "hashed"})
+    with (
+        pytest.raises(FingerprintMismatch, match="'word-vectors' now"),
+        Retriever.open(words) as retriever,
+    ):
+        retriever.retrieve("the cat")
 
 
 def test_a_class_of_ones_own_does_not_open_the_model_of_another_collection() -> None:
