@@ -12,8 +12,9 @@ from damaged_collections import contents
 
 from retriever import assembly
 from retriever.checking.checks import check
-from retriever.collection import segments
+from retriever.collection import inheriting, segments
 from retriever.collection.inheriting import inherited
+from retriever.compacting import compact
 from retriever.ingestion import ingest
 from retriever.retrieval import Retriever
 from retriever.settings import Settings
@@ -79,6 +80,19 @@ def test_lists_of_a_collection_of_ours_go_with_it(settings: Settings, tagged: Pa
     with assembly.open_writing_store(settings) as store:
         store.drop(store.state("docs"))
     assert rows_that_chroma_makes(settings, 40).isdisjoint({"crew"})
+
+
+def test_what_queries_may_be_at_is_not_emptied_row_by_row(
+    make_settings: Make, tagged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are asked again where a collection is gone, but not where it lacks rows."""
+    settings = make_settings(**{"storage.mode": "memory"})
+    ingest(tagged, settings)
+    released: list[object] = []
+    monkeypatch.setattr(inheriting, "release", released.append)
+    compact(settings)
+    assert released == []
+    assert all(row["crew"] == ["Ada", "Bo"] for _, row in contents(settings)[0].values())
 
 
 def test_lists_that_are_left_in_a_folder_are_cleared_at_the_next_deletion(

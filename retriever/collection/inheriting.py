@@ -27,7 +27,11 @@ def inherited(
 
 
 def release(collection: Any) -> None:
-    """Delete the rows of one of Chroma's collections that hold lists, before it is deleted."""
+    """Delete the rows of one of Chroma's collections that hold lists, before it is deleted.
+
+    Never of one that answered until now: a query that is still at it would come back short, and
+    its lists are left to whoever writes next.
+    """
     for part in parts(list(_rows_with_lists(collection)), _PAGE_ROWS):
         collection.delete(ids=list(part))
 

@@ -149,21 +149,21 @@ class Store:
                     self._part(part).get(limit=1)  # brings what is pending into the index
         return self.physical(name)
 
-    def drop_generation(self, name: str) -> None:
-        """Delete a physical collection that is not live."""
+    def drop_generation(self, name: str, *, answered: bool = False) -> None:
+        """Delete a physical collection that is not live; queries may be at one that `answered`."""
         with self._errors(), self.guard():
             for one in (name + _DOCUMENTS, name):
                 with contextlib.suppress(chroma.Absent), self._errors():
-                    self._release_lists(one)
+                    self._release_lists(one, answered=answered)
                     self._client.delete_collection(one)
             if self.options.mode == "embedded":
                 segments.sweep(self.options.path)
             self.clear_torn(name)
         derived.drop(self.options, name)
 
-    def _release_lists(self, name: str) -> None:
+    def _release_lists(self, name: str, *, answered: bool) -> None:
         """Where Chroma's tables are out of reach; in a folder `segments.sweep` clears them."""
-        if self.options.mode in ("memory", "server"):
+        if self.options.mode in ("memory", "server") and not answered:
             found = self._client.get_collection(name, embedding_function=None)
             with contextlib.suppress(CollectionDamaged), self._errors():
                 inheriting.release(found)

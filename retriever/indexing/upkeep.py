@@ -164,5 +164,5 @@ def switch(
     Readers see it by their next query. `changes` are further fields of the state.
     """
     saved = save_in_step(settings, store, state.next(live=target.name, **changes), target)
-    store.drop_generation(state.live)
+    store.drop_generation(state.live, answered=True)
     return saved
