@@ -14,6 +14,7 @@ from retriever import assembly
 from retriever.checking.checks import check
 from retriever.collection import inheriting, segments
 from retriever.collection.inheriting import inherited
+from retriever.collection.physical import PhysicalCollection
 from retriever.compacting import compact
 from retriever.ingestion import ingest
 from retriever.retrieval import Retriever
@@ -75,6 +76,26 @@ def test_lists_of_a_collection_that_another_program_deleted_do_not_come_back(
     assert check(settings).findings == ()
 
 
+@pytest.mark.slow
+def test_a_run_that_dies_before_it_has_cleared_them_is_completed_by_the_next(
+    settings: Settings,
+    make_settings: Make,
+    corpus: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    delete_with_chroma(settings, 40)
+    with monkeypatch.context() as patch:
+        patch.setattr(PhysicalCollection, "_disinherit", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            ingest(corpus, settings)
+    ingest(corpus, settings)
+    assert contents(settings)[0] == expected(make_settings, corpus, tmp_path)
+
+
 def test_lists_of_a_collection_of_ours_go_with_it(settings: Settings, tagged: Path) -> None:
     ingest(tagged, settings)
     with assembly.open_writing_store(settings) as store:
@@ -82,6 +103,7 @@ def test_lists_of_a_collection_of_ours_go_with_it(settings: Settings, tagged: Pa
     assert rows_that_chroma_makes(settings, 40).isdisjoint({"crew"})
 
 
+@pytest.mark.slow
 def test_what_queries_may_be_at_is_not_emptied_row_by_row(
     make_settings: Make, tagged: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,6 +117,7 @@ def test_what_queries_may_be_at_is_not_emptied_row_by_row(
     assert all(row["crew"] == ["Ada", "Bo"] for _, row in contents(settings)[0].values())
 
 
+@pytest.mark.slow
 def test_lists_that_are_left_in_a_folder_are_cleared_at_the_next_deletion(
     make_settings: Make, tagged: Path
 ) -> None:
