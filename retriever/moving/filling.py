@@ -1,7 +1,9 @@
-"""An empty generation, filled: rows to Chroma and, meanwhile, their words to the lexical index."""
+"""An empty generation, filled in one pass: rows to Chroma and their words to the lexical index.
+
+No thread would help: Chroma lets no other one of Python run while it writes.
+"""
 
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from operator import itemgetter
 
@@ -13,7 +15,7 @@ from retriever.indexing import Upkeep
 from retriever.lexical import LexicalEntry
 from retriever.moving.believing import Refusal
 from retriever.moving.exports import End, ExportedChunk, ExportedDocument, Line
-from retriever.timing import carried, stage, staged
+from retriever.timing import stage, staged
 
 _ROWS_AT_ONCE = 5_000
 """Written together: Chroma takes a third less time for them than for 500."""
@@ -44,7 +46,8 @@ class Words:
         self.are_scattered |= bool(run) and run[0][1].source in self._seen
         if run and not self.are_scattered:
             self._seen.add(run[0][1].source)
-            self._lexical.put([entry for _, entry in run])
+            with stage("index words"):
+                self._lexical.put([entry for _, entry in run])
 
 
 def fill(
@@ -62,36 +65,24 @@ def fill(
     """
     chunks = documents = 0
     words, batch = Words(lexical), _Batch()
-    with ThreadPoolExecutor(1, thread_name_prefix="retriever-fill") as writer:
-        pending: Future[None] | None = None
-        for one, size_bytes in staged("read", lines):
-            batch.size_bytes += size_bytes
-            if isinstance(one, ExportedChunk):
-                batch.chunks.append(one)
-                with stage("index words"):
-                    words.put(one)
-                chunks += 1
-            elif isinstance(one, ExportedDocument):
-                batch.documents.append(one)
-                documents += 1
-            if isinstance(one, End) or batch.is_full():
-                batch.refuse_repeated()
-                _awaited(pending)
-                pending = writer.submit(carried(batch.write), target)
-                batch = _Batch()
-            if isinstance(one, End):
-                _awaited(pending)
-                words.flush()
-                if one != End(chunks, documents) or next(lines, None) is not None:
-                    raise Refusal("its last line does not agree with what it holds")
-                return one, words
+    for one, size_bytes in staged("read", lines):
+        batch.size_bytes += size_bytes
+        if isinstance(one, ExportedChunk):
+            batch.chunks.append(one)
+            words.put(one)
+            chunks += 1
+        elif isinstance(one, ExportedDocument):
+            batch.documents.append(one)
+            documents += 1
+        if isinstance(one, End) or batch.is_full():
+            batch.write(target)
+            batch = _Batch()
+        if isinstance(one, End):
+            words.flush()
+            if one != End(chunks, documents) or next(lines, None) is not None:
+                raise Refusal("its last line does not agree with what it holds")
+            return one, words
     raise Refusal("it ends too early: the rest of it is missing")
-
-
-def _awaited(pending: Future[None] | None) -> None:
-    if pending is not None:
-        with stage("wait for writing"):
-            pending.result()
 
 
 def _entry(chunk: ExportedChunk) -> LexicalEntry:
@@ -117,14 +108,15 @@ class _Batch:
         count = len(self.chunks) + len(self.documents)
         return count >= _ROWS_AT_ONCE or self.size_bytes > _BYTES_AT_ONCE
 
-    def refuse_repeated(self) -> None:
-        """See that nothing comes twice: Chroma would take neither of both."""
+    def write(self, target: PhysicalCollection) -> None:
+        """Put all rows.
+
+        Raises:
+            Refusal: one comes twice: Chroma would refuse all.
+        """
         ids = {one.id for one in self.chunks} | {one.record.source for one in self.documents}
         if len(ids) < len(self.chunks) + len(self.documents):
             raise Refusal("what it holds is not unique: a chunk or document comes twice")
-
-    def write(self, target: PhysicalCollection) -> None:
-        """Put all rows."""
         with stage("write"):
             if self.chunks:
                 target.put_chunks(

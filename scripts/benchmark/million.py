@@ -7,7 +7,7 @@ write one, `retriever import` reads it, and the files that it tells of are there
 finds nothing changed. Of 1,000,000 chunks the table needs some 20 GB of disk while it is made.
 Times of queries are those of the search alone: the made-up embedder takes a tenth of a
 millisecond. Memory is the peak of the largest process. FOLDER keeps what was made, and what is
-there is not made again. Stages of the import overlap: words are indexed while rows are written.
+there is not made again.
 """
 
 import argparse
