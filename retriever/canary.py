@@ -19,6 +19,7 @@ from retriever.collection.physical import PhysicalCollection
 from retriever.collection.state import Canary
 from retriever.embedding.cache import CachingEmbedder, VectorCache
 from retriever.embedding.keeping import embed_keeping
+from retriever.embedding.vectors import no_vectors
 from retriever.errors import EmbeddingRejected, FingerprintMismatch
 from retriever.protocols import (
     BatchQueryEmbedder,
@@ -142,6 +143,8 @@ class CheckedEmbedder:
         ready = self._ready()
         if isinstance(ready, BatchQueryEmbedder):
             return ready.embed_queries(texts)
+        if not texts:
+            return no_vectors(self.fingerprint.dimension)
         return np.stack([ready.embed_query(text) for text in texts])
 
     def embed_tokens(self, texts: Sequence[str], *, side: Side) -> list[TokenVectors]:

@@ -1,6 +1,6 @@
 """Whether a model is still the one that built a collection."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,13 +8,19 @@ import numpy as np
 import pytest
 
 from retriever import assembly
-from retriever.canary import CanaryLog, check_canary, checked_embedder, make_canary
+from retriever.canary import (
+    CanaryLog,
+    CheckedEmbedder,
+    check_canary,
+    checked_embedder,
+    make_canary,
+)
 from retriever.errors import FingerprintMismatch
 from retriever.ingestion import ingest
-from retriever.protocols import Vectors
+from retriever.protocols import Embedder, Vectors
 from retriever.records import EmbeddingFingerprint
 from retriever.settings import Settings
-from retriever.testing import HashingEmbedder
+from retriever.testing import EmbedderContract, HashingEmbedder
 
 
 class Counted(HashingEmbedder):
@@ -32,6 +38,23 @@ class Counted(HashingEmbedder):
     def embed_chunks(self, texts: Sequence[str]) -> Vectors:
         self.calls.append(list(texts))
         return super().embed_chunks(texts)
+
+
+class Four:
+    """An embedder of a user's own: its four members and no more."""
+
+    def __init__(self) -> None:
+        model = HashingEmbedder()
+        self.fingerprint = model.fingerprint
+        self.count_tokens, self.embed_chunks = model.count_tokens, model.embed_chunks
+        self.embed_query = model.embed_query
+
+
+@pytest.mark.parametrize("model", [HashingEmbedder, Four])
+class TestCheckedEmbedder(EmbedderContract):
+    @pytest.fixture
+    def embedder(self, model: Callable[[], Embedder]) -> Embedder:
+        return CheckedEmbedder(model(), lambda _: None)
 
 
 def test_the_same_model_is_recognised_with_a_cosine_of_one() -> None:
