@@ -168,7 +168,8 @@ def clusters(  # noqa: PLR0913  # a command's options are its parameters
 
 def outliers(  # noqa: PLR0913  # a command's options are its parameters
     threshold: Annotated[
-        float, typer.Option(metavar="X", help="Cosine with the centre below which one is far.")
+        float,
+        typer.Option(metavar="X", help="Cosine with the centre below which one is far; -1: none."),
     ] = 0.3,
     lof: Annotated[
         float, typer.Option(metavar="X", help="Local outlier factor above which one is lonely.")
@@ -185,7 +186,10 @@ def outliers(  # noqa: PLR0913  # a command's options are its parameters
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """List what stands alone in a collection, and what is in it twice."""
+    """List what stands alone in a collection, and what is in it twice.
+
+    The threshold is for collections of one subject; where there are several, the density counts.
+    """
     from dataclasses import asdict
 
     from retriever.analysis.outliers import find_outliers
