@@ -28,9 +28,9 @@ MOST_CHANGED_FRACTION = 0.25
 """Where more of the documents changed, everything is read anew."""
 _PATIENCE = 2
 """Filters that Chroma evaluates before a table is filled: one query alone is not worth it."""
-_FETCHES = 4
+_FETCHES = 2
 """Readings of passages after which the rows of a small collection are worth remembering."""
-_ROWS_AT_ONCE = 500
+_ROWS_AT_ONCE = 250
 _BYTES_OF_A_ROW = 2_000
 """What the metadata of a chunk takes in memory."""
 _REST = 20
