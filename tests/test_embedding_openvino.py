@@ -11,9 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tiny_models import write_pipeline, write_transformer
 
 from retriever.embedding.opening import open_embedder
+from retriever.embedding.openvino import CALL_TOKENS, shared_out
 from retriever.embedding.options import EmbedderOptions
 from retriever.errors import SettingsError
 from retriever.protocols import Embedder, Vectors
@@ -174,3 +177,16 @@ def test_the_default_model_agrees_with_torch_to_0_9999(tmp_path: Path) -> None:
     cosines = np.sum(exact.embed_chunks(TEXTS) * fast.embed_chunks(TEXTS), axis=1)
     assert cosines.min() > 0.9995
     assert fast.fingerprint == exact.fingerprint
+
+
+@given(st.lists(st.integers(1, 256), min_size=1, max_size=80), st.integers(1, 8))
+def test_calls_are_of_one_size_and_lose_no_text(lengths: list[int], lanes: int) -> None:
+    ids = [[number] * length for number, length in enumerate(sorted(lengths))]
+    calls = shared_out(ids, lanes=lanes)
+    assert [each for call in calls for each in call] == ids
+    sizes = [len(call) for call in calls]
+    assert max(sizes) - min(sizes) <= 1
+    assert min(sizes) >= 1
+    assert len(calls) in {1, len(ids)} or len(calls) % lanes == 0
+    longest = max(lengths)
+    assert all(size == 1 or (size - 1) * longest <= CALL_TOKENS for size in sizes)
