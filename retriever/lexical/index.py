@@ -238,11 +238,9 @@ class LexicalIndex:
         reading = self._newest() or self._reading
         if reading is None:
             return []
+        words = reading.queries.words(query)
         with damage_told(self._folder):
-            weights = [
-                (word.terms[0], reading.view.weight(word, chunk_id))
-                for word in reading.queries.words(query)
-            ]
+            weights = [(word.terms[0], reading.view.weight(word, chunk_id)) for word in words]
         matched = [(term, weight) for term, weight in weights if weight > 0]
         return sorted(matched, key=lambda one: (-one[1], one[0]))
 
@@ -260,11 +258,9 @@ class LexicalIndex:
         reading = self._newest() or self._reading
         if reading is None:
             return []
+        words = reading.queries.words(query)
         with damage_told(self._folder):
-            return [
-                TermCount(word.terms[0], reading.view.chunk_count_of(word))
-                for word in reading.queries.words(query)
-            ]
+            return [TermCount(word.terms[0], reading.view.chunk_count_of(word)) for word in words]
 
     def _newest(self) -> _Reading | None:
         """The last commit, opened anew where there is a newer one."""
@@ -282,9 +278,8 @@ class LexicalIndex:
         view = open_view(self._folder)
         if view is None or view.facts.identity != self._identity:
             return None
-        if view.facts.revision == UNKNOWN_REVISION:
-            stamp = _NEVER
-        return _Reading(stamp, view, QueryAnalyser(view.languages()))
+        is_known = view.facts.revision != UNKNOWN_REVISION
+        return _Reading(stamp if is_known else _NEVER, view, QueryAnalyser(view.languages()))
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[Writer]:
