@@ -3,6 +3,9 @@
 What was read before is kept where the documents' records say that nothing changed, so that a
 commit costs what it changed. Chroma needs a while for the metadata of a large collection (a few
 seconds for each 10,000 chunks): a query never waits for it, but asks Chroma until it is there.
+
+Of a small collection the rows are remembered, too, as of the commit that the snapshot sees: then
+passages are made without asking Chroma.
 """
 
 import contextlib
@@ -28,7 +31,7 @@ MOST_CHANGED_FRACTION = 0.25
 """Where more of the documents changed, everything is read anew."""
 _PATIENCE = 2
 """Filters that Chroma evaluates before a table is filled: one query alone is not worth it."""
-_FETCHES = 2
+_FETCHES = 3
 """Readings of passages after which the rows of a small collection are worth remembering."""
 _ROWS_AT_ONCE = 250
 _BYTES_OF_A_ROW = 2_000

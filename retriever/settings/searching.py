@@ -24,7 +24,9 @@ class RetrievalSettings(Section):
     calibration: LocalPath | None = Field(
         None, description="What `eval --calibrate` wrote: passages tell how likely they answer."
     )
-    table_mb: NotNegative = Field(400, description="Most memory for exact search; 0 for none.")
+    table_mb: NotNegative = Field(
+        400, description="Most memory for exact search and remembered passages; 0 for none."
+    )
     semantic_weight: Weight = Field(1.0, description="Factor on the semantic ranking's weight.")
     lexical_weight: Weight = Field(1.0, description="Factor on the lexical ranking's weight.")
     duplicates: Literal["near", "equal", "none"] = Field(
