@@ -90,13 +90,16 @@ class OpenVINORunner:
     """A compiled model; one batch at a time, its calls side by side.
 
     Each call runs on cores of its own: one that another thread or process is busy on holds up
-    its own call alone, where one call on all cores would wait for the slowest at every step.
+    its own call alone, where one call on all cores would wait for the slowest at every step. All
+    calls of a batch are begun at once, so that they go on while another thread holds the
+    interpreter, as Chroma does while it writes.
     """
 
-    def __init__(self, openvino: Any, compiled: Any) -> None:
-        """Keep the compiled model, a request for what is one call, and a queue for the rest."""
-        self._request = compiled.create_infer_request()
-        self._queue = openvino.AsyncInferQueue(compiled)
+    def __init__(self, compiled: Any) -> None:
+        """Keep the compiled model; requests are made as they are needed."""
+        self._compiled = compiled
+        self._lanes = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+        self._requests: list[Any] = []
 
     def run(self, batch: Batch) -> NDArray[np.floating]:
         """Vectors of one batch: float32, shape (texts, dimension)."""
@@ -104,23 +107,19 @@ class OpenVINORunner:
 
     def embed(self, ids: Sequence[list[int]]) -> NDArray[np.floating]:
         """Vectors of token ids."""
-        calls = shared_out(ids, lanes=len(self._queue))
-        if len(calls) == 1:
-            # The request writes its next answer into the same memory.
-            alone: NDArray[np.float32] = self._request.infer(_inputs(calls[0]))[0].copy()
-            return alone
-        found: dict[int, NDArray[np.float32]] = {}
-
-        def keep(request: Any, place: int) -> None:
-            found[place] = request.get_output_tensor(0).data.copy()
-
-        self._queue.set_callback(keep)
+        calls = shared_out(ids, lanes=self._lanes)
+        while len(self._requests) < len(calls):
+            self._requests.append(self._compiled.create_infer_request())
+        begun = []
         try:
-            for place, part in enumerate(calls):
-                self._queue.start_async(_inputs(part), place)
+            for request, part in zip(self._requests, calls, strict=False):
+                request.start_async([*padded(part, step=LENGTH_STEP)])
+                begun.append(request)
         finally:
-            self._queue.wait_all()
-        return np.concatenate([found[place] for place in range(len(calls))])
+            for request in begun:
+                request.wait()
+        # A request writes its next answer into the same memory: concatenate copies.
+        return np.concatenate([request.get_output_tensor(0).data for request in begun])
 
 
 def shared_out(ids: Sequence[list[int]], *, lanes: int) -> list[Sequence[list[int]]]:
@@ -131,10 +130,6 @@ def shared_out(ids: Sequence[list[int]], *, lanes: int) -> list[Sequence[list[in
     rounds = -(-tokens // (CALL_TOKENS * lanes))
     ends = np.linspace(0, len(ids), min(len(ids), rounds * lanes) + 1).round().astype(int)
     return [ids[start:end] for start, end in itertools.pairwise(ends.tolist())]
-
-
-def _inputs(ids: Sequence[list[int]]) -> list[NDArray[np.int64]]:
-    return [*padded(ids, step=LENGTH_STEP)]
 
 
 class ConvertedModels:
@@ -181,7 +176,7 @@ class ConvertedModels:
             compiled = self._core.compile_model(str(folder / "model.xml"), "CPU", properties)
         except RuntimeError as error:
             raise NotConvertible(f"OpenVINO cannot compile it: {_first_line(error)}") from error
-        return OpenVINORunner(self._openvino, compiled)
+        return OpenVINORunner(compiled)
 
     def _choose(
         self, model: LocalModel, tokenizer: Tokenizer, folder: Path, precision: Precision
