@@ -160,7 +160,8 @@ class Judge:
                     for rank, place in enumerate(best, start=1)
                 ]
                 lexical = words.rank(question.text, count=CANDIDATES) if mode == "hybrid" else []
-                rankings.append([pieces[int(one.chunk_id)] for one in fuse(semantic, lexical)])
+                fused = fuse(semantic, lexical, word_count=words.count_words(question.text))
+                rankings.append([pieces[int(one.chunk_id)] for one in fused])
             words.close()
         found: list[Found] = [
             [((one.document, one.span), []) for one in ranking] for ranking in rankings
