@@ -24,9 +24,9 @@ from retriever.settings import Settings
 _PATIENCE_S = 60.0
 """How long a reader that is catching up is waited for."""
 _POLL_S = 0.02
-_MOST_STALE_SHARE = 0.5
+_MOST_STALE_SHARE = 0.1
 """Rows that were deleted and still count as chunks in BM25's statistics; beyond, all is made
-anew, which by then costs no more than the changes did."""
+anew by the next run, so that scores stay near those of an index without a past."""
 
 
 class Upkeep:
