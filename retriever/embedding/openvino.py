@@ -12,7 +12,7 @@ import shutil
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -37,7 +37,7 @@ LENGTH_STEP = 8
 CALL_TOKENS = 2048
 """Larger calls take more memory and are slower on a CPU."""
 WHOLE_CALL_TOKENS = 512
-"""So few are not shared out."""
+"""So few are one call."""
 BLOB_FOLDER = "compiled"
 REFUSAL = "refusal.json"
 
@@ -87,18 +87,20 @@ def import_openvino() -> Any:
 
 
 class OpenVINORunner:
-    """A compiled model; one batch at a time, its calls side by side.
+    """A compiled model; one batch at a time.
 
-    Each call runs on cores of its own: one that another thread or process is busy on holds up
-    its own call alone, where one call on all cores would wait for the slowest at every step. All
-    calls of a batch are begun at once, so that they go on while another thread holds the
-    interpreter, as Chroma does while it writes.
+    A few texts are one call on all cores. The calls of a batch run side by side, each on cores
+    of its own: one that another thread or process is busy on holds up its own call alone, where
+    one call on all cores would wait for the slowest at every step. All of them are begun at
+    once, so that they go on while another thread holds the interpreter, as Chroma does while it
+    writes.
     """
 
-    def __init__(self, compiled: Any) -> None:
-        """Keep the compiled model; requests are made as they are needed."""
+    def __init__(self, compiled: Callable[[str], Any]) -> None:
+        """Compile for single calls by `compiled`, which takes a performance hint."""
         self._compiled = compiled
-        self._lanes = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+        self._request = compiled("LATENCY").create_infer_request()
+        self._lanes: Any = None
         self._requests: list[Any] = []
 
     def run(self, batch: Batch) -> NDArray[np.floating]:
@@ -107,29 +109,36 @@ class OpenVINORunner:
 
     def embed(self, ids: Sequence[list[int]]) -> NDArray[np.floating]:
         """Vectors of token ids."""
-        calls = shared_out(ids, lanes=self._lanes)
+        if len(ids) * max(len(each) for each in ids) <= WHOLE_CALL_TOKENS:
+            # The request writes its next answer into the same memory.
+            alone: NDArray[np.float32] = self._request.infer(_inputs(ids))[0].copy()
+            return alone
+        self._lanes = self._lanes or self._compiled("THROUGHPUT")
+        lanes = int(self._lanes.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+        calls = shared_out(ids, lanes=lanes)
         while len(self._requests) < len(calls):
-            self._requests.append(self._compiled.create_infer_request())
+            self._requests.append(self._lanes.create_infer_request())
         begun = []
         try:
             for request, part in zip(self._requests, calls, strict=False):
-                request.start_async([*padded(part, step=LENGTH_STEP)])
+                request.start_async(_inputs(part))
                 begun.append(request)
         finally:
             for request in begun:
                 request.wait()
-        # A request writes its next answer into the same memory: concatenate copies.
         return np.concatenate([request.get_output_tensor(0).data for request in begun])
 
 
 def shared_out(ids: Sequence[list[int]], *, lanes: int) -> list[Sequence[list[int]]]:
-    """Texts of about one length as calls of about one size, a multiple of `lanes` if many."""
+    """Texts of about one length as calls of about one size, a multiple of `lanes` if it can be."""
     tokens = len(ids) * max(len(each) for each in ids)
-    if tokens <= WHOLE_CALL_TOKENS:
-        return [ids]
     rounds = -(-tokens // (CALL_TOKENS * lanes))
     ends = np.linspace(0, len(ids), min(len(ids), rounds * lanes) + 1).round().astype(int)
     return [ids[start:end] for start, end in itertools.pairwise(ends.tolist())]
+
+
+def _inputs(ids: Sequence[list[int]]) -> list[NDArray[np.int64]]:
+    return [*padded(ids, step=LENGTH_STEP)]
 
 
 class ConvertedModels:
@@ -166,16 +175,17 @@ class ConvertedModels:
         return str(self._core.get_property("CPU", "FULL_DEVICE_NAME"))
 
     def _compile(self, folder: Path, precision: str, *, keep: bool = True) -> OpenVINORunner:
-        properties = {
-            "PERFORMANCE_HINT": "THROUGHPUT",
-            "INFERENCE_PRECISION_HINT": HINTS[precision],
-        }
+        properties = {"INFERENCE_PRECISION_HINT": HINTS[precision]}
         if keep:
             properties["CACHE_DIR"] = str(self._folder / BLOB_FOLDER)
-        try:
-            compiled = self._core.compile_model(str(folder / "model.xml"), "CPU", properties)
-        except RuntimeError as error:
-            raise NotConvertible(f"OpenVINO cannot compile it: {_first_line(error)}") from error
+
+        def compiled(hint: str) -> Any:
+            wanted = properties | {"PERFORMANCE_HINT": hint}
+            try:
+                return self._core.compile_model(str(folder / "model.xml"), "CPU", wanted)
+            except RuntimeError as error:
+                raise NotConvertible(f"OpenVINO cannot compile it: {_first_line(error)}") from error
+
         return OpenVINORunner(compiled)
 
     def _choose(
