@@ -91,7 +91,10 @@ def ranking(ids: list[str], ranker: str) -> list[Candidate]:
 def test_the_score_over_wordings_is_the_mean_of_their_scores(
     lists: list[tuple[list[str], list[str]]],
 ) -> None:
-    rankings = [fuse(ranking(one, "semantic"), ranking(other, "lexical")) for one, other in lists]
+    rankings = [
+        fuse(ranking(one, "semantic"), ranking(other, "lexical"), word_count=4)
+        for one, other in lists
+    ]
     fused = fuse_rewritings(rankings)
     for one in fused:
         scores = [
