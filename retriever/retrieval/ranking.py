@@ -96,19 +96,11 @@ def rank(snapshot: Snapshot, request: Request) -> list[Ranked]:
 def _by_both(
     snapshot: Snapshot, request: Request, selection: Selection | None
 ) -> tuple[Sequence[Sequence[Candidate]], Sequence[Worded]]:
-    """Both rankings of each query: words need no vector, so they are ranked meanwhile.
-
-    They begin with the embedding, which needs every core, only where the search for the nearest
-    would be over before them: in a small collection.
-    """
+    """Both rankings of each query: words need no vector, so they are ranked meanwhile."""
     snapshot.embedder()  # that it cannot be had is told before all else
     index = snapshot.lexical()
-    begun = snapshot.beside.begun("rank words", lambda: _by_words(index, request, selection))
-    with contextlib.ExitStack() as beside:
-        early = beside.enter_context(begun) if snapshot.is_small else None
-        embedded = _embedded(snapshot, request)
-        words = early or beside.enter_context(begun)
-        semantic = _by_meaning(snapshot, request, selection, embedded)
+    with snapshot.beside.begun("rank words", lambda: _by_words(index, request, selection)) as words:
+        semantic = _by_meaning(snapshot, request, selection, _embedded(snapshot, request))
         with stage("lexical"):
             return semantic, words.result()
 
