@@ -26,7 +26,7 @@ _PATIENCE_S = 60.0
 _POLL_S = 0.02
 _MOST_STALE_SHARE = 0.1
 """Rows that were deleted and still count as chunks in BM25's statistics; beyond, all is made
-anew by the next run, so that scores stay near those of an index without a past."""
+anew, so that scores stay near those of an index without a past."""
 
 
 class Upkeep:
@@ -69,6 +69,16 @@ class Upkeep:
         """Remove chunks."""
         if chunk_ids:
             self._do(lambda lexical: lexical.delete(chunk_ids))
+
+    def forget_deleted(self, data: PhysicalCollection, state: CollectionState) -> None:
+        """Make the index anew after the last commit of a run, if many of its rows are deleted."""
+
+        def forget(lexical: LexicalIndex) -> None:
+            if lexical.stale_share() > _MOST_STALE_SHARE:
+                lexical.discard()
+                catch_up(lexical, data, state)
+
+        self._do(forget)
 
     def remake(self, data: PhysicalCollection, state: CollectionState) -> None:
         """Forget all that was put, and commit what the generation holds by now."""

@@ -147,7 +147,8 @@ class PlanApplication:
         orphans = [source for source, known in left.items() if not known]
         self._delete(orphans)
         run = None if len(orphans) == len(left) else state.run
-        self._save(state.next(run=run, tokens_per_s=self._rate(state.tokens_per_s)))
+        ended = self._save(state.next(run=run, tokens_per_s=self._rate(state.tokens_per_s)))
+        self._lexical.forget_deleted(self._data, ended)
         self._outcome.warnings.extend(self._lexical.warnings)
         if isinstance(self._line.embedder, SelectiveEmbedder):
             self._outcome.warnings.extend(self._line.embedder.notes())
