@@ -147,8 +147,11 @@ class PlanApplication:
         orphans = [source for source, known in left.items() if not known]
         self._delete(orphans)
         run = None if len(orphans) == len(left) else state.run
-        ended = self._save(state.next(run=run, tokens_per_s=self._rate(state.tokens_per_s)))
+        ended = state.next(run=run, tokens_per_s=self._rate(state.tokens_per_s))
+        self._lexical.commit(ended)
+        # While the run's mark still stands, so that the next run would complete it.
         self._lexical.forget_deleted(self._data, ended)
+        self._store.save(ended)
         self._outcome.warnings.extend(self._lexical.warnings)
         if isinstance(self._line.embedder, SelectiveEmbedder):
             self._outcome.warnings.extend(self._line.embedder.notes())
