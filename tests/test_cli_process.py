@@ -13,6 +13,7 @@ import pytest
 
 RETRIEVER = [sys.executable, "-c", "from retriever.cli import main; main()"]
 SLOW_EMBEDDER = '''
+import os
 import time
 from pathlib import Path
 
@@ -20,11 +21,11 @@ from retriever.testing import HashingEmbedder
 
 
 class SlowEmbedder(HashingEmbedder):
-    """Takes a tenth of a second for every chunk, and says that it has begun."""
+    """Takes its time for every chunk, and says that it has begun."""
 
     def embed_chunks(self, texts):
         Path("begun").touch()
-        time.sleep(0.1 * len(texts))
+        time.sleep(float(os.environ["SECONDS_A_CHUNK"]) * len(texts))
         return super().embed_chunks(texts)
 '''
 
@@ -44,9 +45,12 @@ def start(tmp_path: Path) -> Start:
     }
     (tmp_path / "slow_embedder.py").write_text(SLOW_EMBEDDER, encoding="utf-8")
 
-    def begin(*words: str, slow: bool = False, **streams: int) -> "subprocess.Popen[str]":
+    def begin(
+        *words: str, slow: bool = False, chunk_s: float = 0.1, **streams: int
+    ) -> "subprocess.Popen[str]":
         if slow:
             environment["RETRIEVER_EMBEDDING__BACKEND"] = "slow_embedder:SlowEmbedder"
+            environment["SECONDS_A_CHUNK"] = str(chunk_s)
         outputs = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams
         return subprocess.Popen(
             [*RETRIEVER, *words],
@@ -100,9 +104,9 @@ def test_the_help_loads_none_of_the_large_packages() -> None:
 def test_ctrl_c_stops_cleanly_and_the_next_run_goes_on(
     start: Start, many: Path, tmp_path: Path
 ) -> None:
-    run = start("ingest", str(many), "--json", slow=True)
+    run = start("ingest", str(many), "--json", slow=True, chunk_s=0.4)  # 12 s, if it is let
     wait_for(tmp_path / "begun")
-    time.sleep(1.5)
+    time.sleep(5.0)
     os.killpg(run.pid, signal.SIGINT)
     out, err = run.communicate(timeout=60)
     assert (run.returncode, out) == (130, "")
