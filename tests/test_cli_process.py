@@ -32,6 +32,11 @@ class SlowEmbedder(HashingEmbedder):
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
+def interruptible() -> None:
+    """Undo what a shell does to what it starts in the background: that is deaf to Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Start:
     """Starts the command in a folder of the test's own."""
@@ -60,6 +65,7 @@ def start(tmp_path: Path) -> Start:
             encoding="utf-8",
             stdin=subprocess.DEVNULL,
             start_new_session=True,
+            preexec_fn=interruptible,
             **outputs,
         )
 
