@@ -4,11 +4,14 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from retriever import assembly
 from retriever.checking.checks import check
+from retriever.collection import segments
 from retriever.collection import store as store_room
+from retriever.embedding.vectors import normalise
 from retriever.errors import CollectionDamaged
 from retriever.ingestion import ingest
 from retriever.repairing.repairs import repair
@@ -17,6 +20,8 @@ from retriever.settings import Settings
 
 MakeSettings = Callable[..., Settings]
 ROWS_PER_REWRITE = 2
+INDEX_ROOM = 100
+"""Rows that a new index of Chroma's has room for."""
 
 
 @pytest.fixture
@@ -153,3 +158,53 @@ def test_the_copy_that_a_killed_compaction_left_is_deleted_by_the_next_run(
     ingest(corpus, settings)
     with assembly.open_store(settings) as store:
         assert store.generations(store.state("docs")) == ["docs.1"]
+
+
+def cut(settings: Settings, name: str) -> None:
+    """Take the last bytes of what a file of the index of the chunks holds of rows."""
+    folder = segments.index_folder(settings.storage.path, "docs.1")
+    assert folder is not None
+    path = folder / name
+    with assembly.open_store(settings) as store:
+        rows = store.physical("docs.1").chunk_count()
+    kept_bytes = {
+        "data_level0.bin": rows * path.stat().st_size // INDEX_ROOM - 1,
+        "length.bin": rows * path.stat().st_size // INDEX_ROOM - 1,
+    }
+    os.truncate(path, kept_bytes.get(name, path.stat().st_size - 1))
+
+
+@pytest.mark.parametrize("name", ["header.bin", "data_level0.bin", "length.bin", "link_lists.bin"])
+def test_an_index_file_that_was_cut_short_is_refused_and_mended_by_the_next_run(
+    built: Settings, corpus: Path, name: str
+) -> None:
+    """Chroma would answer with what it finds in memory for the bytes that are not there."""
+    cut(built, name)
+    with pytest.raises(CollectionDamaged, match="cut short"):
+        Retriever.open(built)
+    assert "cut short" in str(check(built).findings[0])
+    report = ingest(corpus, built)
+    assert (report.unchanged, report.chunks.embedded) == (3, 0)
+    assert search(built, "reset the pump") == "corpus/pump.md"
+    assert check(built).findings == ()
+
+
+def test_an_index_is_whole_whatever_was_written_and_deleted(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    often = {"sync_threshold": 40, "batch_size": 20}
+    monkeypatch.setattr(store_room, "INDEX", {"hnsw": {**store_room.INDEX["hnsw"], **often}})
+    vectors = normalise(np.random.default_rng(1).standard_normal((400, 8)))
+    with assembly.open_writing_store(settings) as store:
+        store._make("rows", store_room.INDEX, metadata={"of": "nobody"})
+        rows = store._client.get_collection("rows", embedding_function=None)
+        for start in range(0, 400, 50):
+            ids = [str(number) for number in range(start, start + 50)]
+            rows.upsert(ids=ids, embeddings=vectors[start : start + 50])
+            assert segments.find_cut_short(settings.storage.path) == []
+            rows.delete(ids=ids[::3])
+            assert segments.find_cut_short(settings.storage.path) == []
+    folder = segments.index_folder(settings.storage.path, "rows")
+    assert folder is not None
+    os.truncate(folder / "data_level0.bin", 4096)
+    assert segments.find_cut_short(settings.storage.path) == ["rows"]

@@ -86,8 +86,9 @@ def inspect(
     missing = store.missing_parts(state.live)
     if state.live in missing:
         return Inspection((_lost_chunks(state),), Diagnosis())
+    torn = state.live in store.torn()
     try:
-        diagnosis = examine_generation(store, state.live)
+        diagnosis = Diagnosis() if torn else examine_generation(store, state.live)
     except CollectionDamaged as error:
         return Inspection((Finding("fingerprint", state.live, str(error), False),), Diagnosis())
     misplaced: Mapping[str, int] = {}
@@ -100,7 +101,7 @@ def inspect(
     lexical_fault, lag = _lexical(store, state, settings, diagnosis) if readable else ("", "")
     findings = [
         *([_lost_documents(state)] if missing else []),
-        *([_torn_index(state)] if state.live in store.torn() else []),
+        *([_torn_index(state)] if torn else []),
         *_generation_findings(diagnosis, state.live),
         *_document_findings({} if missing else diagnosis.disagreeing, diagnosis),
         *(_misplaced(source, count) for source, count in misplaced.items()),
@@ -111,7 +112,7 @@ def inspect(
     return Inspection(
         findings=tuple(findings),
         diagnosis=diagnosis,
-        notes=(*_notes(diagnosis), *([lag] if lag else [])),
+        notes=(*_notes(diagnosis, torn=torn), *([lag] if lag else [])),
         misplaced=tuple(misplaced),
         documents_missing=bool(missing),
         leftovers=tuple(leftovers),
@@ -167,7 +168,10 @@ def _lost_documents(state: CollectionState) -> Finding:
 
 
 def _torn_index(state: CollectionState) -> Finding:
-    text = "a writer was killed while it rewrote index files, which cannot be trusted any more"
+    text = (
+        "its index files cannot be trusted: they were cut short, or a writer was killed while it "
+        "rewrote them"
+    )
     return Finding("index", state.live, text, True)
 
 
@@ -218,8 +222,8 @@ def _state_findings(
         yield Finding("leftover", name, text, False)
 
 
-def _notes(diagnosis: Diagnosis) -> Iterator[str]:
-    if diagnosis.fault:
+def _notes(diagnosis: Diagnosis, *, torn: bool) -> Iterator[str]:
+    if diagnosis.fault or torn:
         yield "Its index has to be mended before the rest can be looked at."
     if diagnosis.unfound and not diagnosis.search_fails:
         yield (

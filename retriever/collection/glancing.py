@@ -71,7 +71,7 @@ def glance(options: StorageOptions, name: str) -> Iterator[Glance | None]:
 
 
 def _look(options: StorageOptions, name: str) -> Glance | None:
-    if marks.any_left(options.path):
+    if marks.any_left(options.path) or segments.find_cut_short(options.path):
         return None
     with client.unloaded() as alone:
         if not alone:

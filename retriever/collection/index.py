@@ -14,6 +14,8 @@ Index = Mapping[str, Any]
 SEMANTIC = "semantic"
 SEARCH_WIDTH = 400
 """Candidates that a search keeps (`ef_search`)."""
+DOCUMENTS = ".documents"
+"""Ends the name of the collection that holds a generation's manifest."""
 INDEX: Index = {
     "hnsw": {
         "space": "cosine",

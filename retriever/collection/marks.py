@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from retriever.collection import durable
-from retriever.collection.segments import CHROMA
+from retriever.collection.index import DOCUMENTS
+from retriever.collection.segments import CHROMA, find_cut_short
 
 _SUFFIX = ".writing"
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -41,15 +42,16 @@ def mark(folder: Path, generation: str) -> Iterator[None]:
 
 
 def find_torn(folder: Path) -> list[str]:
-    """The generations in which a process died after it began to rewrite index files.
+    """The generations whose index files are not to be trusted.
 
-    To be called with the index lock or the writer's lock held, so that nobody is writing.
+    A process died after it began to rewrite them, or they are shorter than they say. To be
+    called with the index lock or the writer's lock held, so that nobody is writing.
     """
-    torn = []
+    torn = {name.removesuffix(DOCUMENTS) for name in find_cut_short(folder)}
     for path in folder.glob(f"*{_SUFFIX}"):
         outlived = path.read_text(encoding="utf-8") not in ("", boot())
         if outlived or any(_changed(folder, since_ns=path.stat().st_mtime_ns)):
-            torn.append(path.name.removesuffix(_SUFFIX))
+            torn.add(path.name.removesuffix(_SUFFIX))
     return sorted(torn)
 
 

@@ -10,6 +10,7 @@ import json
 import re
 import shutil
 import sqlite3
+import struct
 import subprocess
 import sys
 import time
@@ -54,6 +55,11 @@ _INDEX = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?:\.damaged-[0
 _INDEX_FILES = frozenset(
     {"header.bin", "data_level0.bin", "length.bin", "link_lists.bin", "index_metadata.pickle"}
 )
+_HEADER = struct.Struct("<iQQQQQQiIQQQdQ")
+"""What header.bin of Chroma's hnswlib holds: counts and sizes, packed."""
+_HEADER_VERSION = struct.pack("<i", 1)
+_LENGTH_BYTES = 4
+_LINK_BYTES = 4
 
 
 def database(state_folder: Path) -> Path:
@@ -84,6 +90,43 @@ def index_folder(state_folder: Path, collection: str) -> Path | None:
         if name == collection and _INDEX.fullmatch(index_id) and folder.is_dir():
             return folder
     return None
+
+
+def find_cut_short(state_folder: Path) -> list[str]:
+    """The collections whose index files are shorter than their header says; none is written to.
+
+    Chroma takes what it finds in memory for what such a file lacks: vectors that nobody wrote.
+    """
+    folders = {folder.name for folder in _index_folders(state_folder) if _is_cut_short(folder)}
+    found = _indexes(state_folder) if folders else []
+    return sorted(name for index_id, name in found if index_id in folders)
+
+
+def _index_folders(state_folder: Path) -> Iterator[Path]:
+    root = state_folder / CHROMA
+    return (path for path in root.glob("*-*") if _INDEX.fullmatch(path.name) and path.is_dir())
+
+
+def _is_cut_short(folder: Path) -> bool:
+    """Whether the files hold less than a header tells of; one of another form tells nothing."""
+    try:
+        header = (folder / "header.bin").read_bytes()
+        rows, lengths, links = (
+            (folder / name).stat().st_size
+            for name in ("data_level0.bin", "length.bin", "link_lists.bin")
+        )
+    except OSError:
+        return False
+    if len(header) < _HEADER.size:
+        return True
+    if not header.startswith(_HEADER_VERSION):
+        return False
+    fields = _HEADER.unpack_from(header)
+    count, row_bytes, most_links = fields[3], fields[4], fields[9]
+    upper_links = links - count * _LENGTH_BYTES
+    level_bytes = (most_links + 1) * _LINK_BYTES
+    whole = rows >= count * row_bytes and lengths >= count * _LENGTH_BYTES
+    return not whole or upper_links < 0 or upper_links % level_bytes != 0
 
 
 def set_aside(state_folder: Path, collection: str) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Literal, Self
 from retriever.collection import client as chroma
 from retriever.collection import derived, inheriting, marks, segments
 from retriever.collection.client import StorageOptions
-from retriever.collection.index import INDEX, Index, for_filling, once_filled
+from retriever.collection.index import DOCUMENTS, INDEX, Index, for_filling, once_filled
 from retriever.collection.locking import index_lock, presence, writer_lock
 from retriever.collection.pages import NoDocuments
 from retriever.collection.physical import PhysicalCollection
@@ -23,7 +23,6 @@ from retriever.collection.state import CollectionState, CollectionSummary, build
 from retriever.errors import CollectionDamaged, CollectionNotFound
 from retriever.records import Fingerprint
 
-_DOCUMENTS = ".documents"
 _MOST_COLLECTIONS = 1_000
 _UNKNOWN_BATCH_ROWS = 300
 """Chroma Cloud's quota, where a server does not tell its own."""
@@ -141,18 +140,18 @@ class Store:
         if self.options.mode == "embedded":
             with self._errors(), self.guard(writing=name):
                 with warnings.catch_warnings(action="ignore"):  # that we give no embedding function
-                    for part in (name, name + _DOCUMENTS):
+                    for part in (name, name + DOCUMENTS):
                         self._part(part).modify(configuration=once_filled(INDEX))
                 self._disconnect()  # an index that is open goes on as it was opened
                 self._client = chroma.connect(self.options)
-                for part in (name, name + _DOCUMENTS):
+                for part in (name, name + DOCUMENTS):
                     self._part(part).get(limit=1)  # brings what is pending into the index
         return self.physical(name)
 
     def drop_generation(self, name: str, *, answered: bool = False) -> None:
         """Delete a physical collection that is not live; queries may be at one that `answered`."""
         with self._errors(), self.guard():
-            for one in (name + _DOCUMENTS, name):
+            for one in (name + DOCUMENTS, name):
                 with contextlib.suppress(chroma.Absent), self._errors():
                     self._release_lists(one, answered=answered)
                     self._client.delete_collection(one)
@@ -172,12 +171,12 @@ class Store:
         """Those of a physical collection's two parts that are not there."""
         with self._errors():
             found = {one.name for one in self._client.list_collections(limit=_MOST_COLLECTIONS)}
-        return [part for part in (name, name + _DOCUMENTS) if part not in found]
+        return [part for part in (name, name + DOCUMENTS) if part not in found]
 
     def make_documents(self, name: str) -> None:
         """Make the documents of a physical collection that has lost them: empty."""
         with self._errors(), self.guard():
-            self._make(name + _DOCUMENTS, INDEX, metadata={"of": name})
+            self._make(name + DOCUMENTS, INDEX, metadata={"of": name})
 
     def set_aside_index(self, name: str, part: Literal["chunks", "documents"]) -> None:
         """Take index files that cannot be read out of Chroma's sight; rows and texts stay.
@@ -190,7 +189,7 @@ class Store:
             self._disconnect()  # Chroma would go on writing to the files that it has open
             try:
                 segments.set_aside(
-                    self.options.path, name + _DOCUMENTS if part == "documents" else name
+                    self.options.path, name + DOCUMENTS if part == "documents" else name
                 )
             finally:
                 self._client = chroma.connect(self.options)
@@ -198,7 +197,7 @@ class Store:
     def _make_generation(self, name: str, fingerprint: Fingerprint, index: Index) -> None:
         with self._errors(), self.guard():
             self._make(name, index, metadata=build_metadata(fingerprint, None))
-            self._make(name + _DOCUMENTS, index, metadata={"of": name})
+            self._make(name + DOCUMENTS, index, metadata={"of": name})
 
     def drop(self, state: CollectionState) -> None:
         """Delete a collection and all its data: the pointer first, so that none dangles."""
@@ -222,7 +221,7 @@ class Store:
             return PhysicalCollection(
                 name,
                 self._part(name),
-                self._part(name + _DOCUMENTS),
+                self._part(name + DOCUMENTS),
                 guard=functools.partial(self.guard, writing=name),
                 errors=self._errors,
                 batch_rows=self._batch_rows,
@@ -266,7 +265,7 @@ class Store:
         return contextlib.nullcontext()
 
     def torn(self) -> list[str]:
-        """The generations whose index files are not to be trusted: a writer was killed there.
+        """The generations whose index files are not to be trusted.
 
         For the writer, or with the guard held.
         """

@@ -33,12 +33,13 @@ def refuse_torn(store: Store, name: str) -> None:
     """See that a reader can open a generation. To be called with the store's guard held.
 
     Raises:
-        CollectionDamaged: its index may be torn.
+        CollectionDamaged: its index may be torn, or is cut short.
     """
     if name in store.torn():
         raise CollectionDamaged(
-            f"{store.options.place}: a writer was killed while it rewrote the index of {name}. "
-            "Nothing is lost: run the same command again, or retriever repair."
+            f"{store.options.place}: the index files of {name} were cut short, or a writer was "
+            "killed while it rewrote them. Nothing is lost: run the same command again, or "
+            "retriever repair."
         )
 
 
