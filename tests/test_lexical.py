@@ -438,3 +438,20 @@ def test_damage_found_while_reading_is_told(
     monkeypatch.setattr(type(view), "rank", panic)
     with pytest.raises(CollectionDamaged, match="delete the folder"):
         index.rank("red", count=1)
+
+
+def test_a_reader_answers_while_the_index_is_made_anew(tmp_path: Path) -> None:
+    """From what it opened last, until there is a commit again."""
+    folder = tmp_path / "docs"
+    with LexicalIndex(folder) as writer, LexicalIndex(folder) as reader:
+        writer.put([entry("a", "The red button.")])
+        writer.commit(1)
+        assert ids(reader, "red") == ["a"]
+        writer.discard()
+        assert ids(reader, "red") == ["a"]
+        writer.put([entry("b", "A red valve.")])
+        assert reader.revision is None
+        assert ids(reader, "red") == ["a"]
+        writer.commit(2)
+        assert reader.revision == 2
+        assert ids(reader, "red") == ["b"]

@@ -210,6 +210,27 @@ def test_a_server_answers_what_a_folder_answers(tmp_path: Path, storage: dict[st
         assert [one.source for one in retriever.retrieve("red button")] == ["corpus/b.md"]
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_a_program_may_end_without_closing_its_retriever(tmp_path: Path, mode: str) -> None:
+    """Its thread that reads rows beside the queries is not within Chroma by then."""
+    options = _options({"storage.path": str(tmp_path / "state")})
+    corpus, stop = tmp_path / "corpus", tmp_path / "stop"
+    corpus.mkdir()
+    added, _ = _change(corpus, [], 1)
+    ingest(corpus, Settings.load(**options))
+    _publish(stop, added, [])
+    script = _READER.replace("while not os.path.exists(stop)", "while queries < 4")
+    reader = [sys.executable, "-W", "ignore", "-c", script, json.dumps(options)]
+    for _ in range(3):
+        done = subprocess.run(
+            [*reader, str(tmp_path / "log"), str(stop), mode],
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_the_lock_of_a_writer_that_was_killed_is_free(tmp_path: Path) -> None:
     """The operating system releases it; nobody has to remove a file."""
     options = _options({"storage.path": str(tmp_path / "state")})

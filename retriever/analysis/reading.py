@@ -59,7 +59,9 @@ def open_collection(settings: Settings) -> Iterator[PhysicalCollection]:
     with observe(settings) as (store, state):
         with store.guard():
             refuse_torn(store, state.live)
-        yield store.physical(state.live)
+            data = store.physical(state.live)
+            data.chunk_count()  # has Chroma open the index
+        yield data
 
 
 def read_points(data: PhysicalCollection, unit: Unit) -> Points:

@@ -92,12 +92,12 @@ def inspect(
     except CollectionDamaged as error:
         return Inspection((Finding("fingerprint", state.live, str(error), False),), Diagnosis())
     misplaced: Mapping[str, int] = {}
-    if corpus and not missing and not diagnosis.fault:
+    readable = not missing and not torn and not diagnosis.fault
+    if corpus and readable:
         with assembly.open_loader(settings) as loader:
             misplaced = dict(find_misplaced(store.physical(state.live), state.roots, loader))
     leftovers, others = strays(store, state)
     cache_fault = _cache_fault(settings)
-    readable = not missing and not diagnosis.fault
     lexical_fault, lag = _lexical(store, state, settings, diagnosis) if readable else ("", "")
     findings = [
         *([_lost_documents(state)] if missing else []),

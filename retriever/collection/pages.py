@@ -30,6 +30,8 @@ class DocumentPage:
 class NoDocuments:
     """Stands for Chroma's collection of documents where it is gone: none are found."""
 
+    id = ""
+
     def get(self, **_: object) -> dict[str, list[object]]:
         """An empty page."""
         return {"ids": [], "metadatas": [], "embeddings": []}

@@ -5,8 +5,7 @@ scores here: score = 1 - cosine distance, from -1 to 1, higher is better.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retriever.collection import rows
+from retriever.collection.access import Access
 from retriever.collection.index import candidates, rows_to_ask
 from retriever.collection.inheriting import inherited
 from retriever.collection.pages import ChunkPage, DocumentPage, parts, slices
@@ -21,7 +21,6 @@ from retriever.collection.state import Canary, build_metadata, read_canary, read
 from retriever.records import Candidate, DocumentRecord, Fingerprint, Passage
 
 Vectors = NDArray[np.float32]
-Guard = Callable[[], AbstractContextManager[None]]
 
 PAGE_IDS = 50_000
 """Ids of one read: some 5 MB."""
@@ -36,9 +35,8 @@ class PhysicalCollection:
         name: its name in Chroma.
         chunks: Chroma's collection of chunks.
         documents: Chroma's collection of documents.
-        guard: entered around every write.
         batch_rows: most rows of one write.
-        errors: entered around every call to Chroma.
+        access: entered around every read and every write.
     """
 
     def __init__(
@@ -47,15 +45,13 @@ class PhysicalCollection:
         chunks: Any,
         documents: Any,
         *,
-        guard: Guard,
-        errors: Guard,
+        access: Access,
         batch_rows: int,
     ) -> None:
         self.name = name
         self._chunks = chunks
         self._documents = documents
-        self._guard = guard
-        self._errors = errors
+        self._access = access
         self._batch_rows = batch_rows
 
     @property
@@ -75,7 +71,7 @@ class PhysicalCollection:
 
     def chunk_count(self) -> int:
         """How many chunks it holds."""
-        with self._errors():
+        with self._access.reading(self._chunks.id):
             return int(self._chunks.count())
 
     def manifest(self) -> Iterator[DocumentRecord]:
@@ -122,7 +118,7 @@ class PhysicalCollection:
 
     def all_vectors(self) -> tuple[list[str], Vectors]:
         """Every id and its vector, in one read."""
-        with self._errors():
+        with self._access.reading(self._chunks.id):
             page = self._chunks.get(include=["embeddings"])
         return page["ids"], np.asarray(page["embeddings"], dtype=np.float32)
 
@@ -174,7 +170,7 @@ class PhysicalCollection:
         """
         filtered = {"where": dict(where)} if where else {}
         asked = rows_to_ask(self._chunks.configuration_json, count)
-        with self._errors():
+        with self._access.reading(self._chunks.id):
             answer = self._chunks.query(
                 query_embeddings=queries, n_results=asked, include=["distances"], **filtered
             )
@@ -186,7 +182,7 @@ class PhysicalCollection:
     def matching_ids(self, where: Mapping[str, object] | None) -> frozenset[str]:
         """The ids of the chunks that a filter in Chroma's form holds for, in one read."""
         filtered = {"where": dict(where)} if where else {}
-        with self._errors():
+        with self._access.reading(self._chunks.id):
             return frozenset(self._chunks.get(include=[], **filtered)["ids"])
 
     def passages(self, scores: Mapping[str, float]) -> dict[str, Passage]:
@@ -209,12 +205,13 @@ class PhysicalCollection:
 
     def _by_ids(self, collection: Any, ids: Sequence[str], include: list[str]) -> Iterator[Any]:
         for batch in parts(ids, PAGE_ROWS):
-            with self._errors():
-                yield collection.get(ids=list(batch), include=include)
+            with self._access.reading(collection.id):
+                page = collection.get(ids=list(batch), include=include)
+            yield page
 
     def set_canary(self, canary: Canary) -> None:
         """Store the canary."""
-        with self._errors(), self._guard():
+        with self._access.writing(self.name):
             self._chunks.modify(metadata=build_metadata(self.fingerprint, canary))
 
     def put_chunks(
@@ -226,7 +223,7 @@ class PhysicalCollection:
     ) -> None:
         """Insert chunks, or replace those of the same id; `vectors` has one row a chunk."""
         for part in slices(len(ids), self._batch_rows):
-            with self._errors(), self._guard():
+            with self._access.writing(self.name):
                 self._chunks.upsert(
                     ids=list(ids[part]),
                     documents=list(texts[part]),
@@ -243,14 +240,14 @@ class PhysicalCollection:
     def update_rows(self, ids: Sequence[str], metadata: Sequence[rows.Row]) -> None:
         """Change the metadata of chunks; a value of None removes its key."""
         for part in slices(len(ids), self._batch_rows):
-            with self._errors(), self._guard():
+            with self._access.writing(self.name):
                 self._chunks.update(ids=list(ids[part]), metadatas=list(metadata[part]))
 
     def put_documents(self, records: Sequence[DocumentRecord], vectors: Vectors) -> None:
         """Insert or replace documents; `vectors` holds the mean vector of each."""
         for part in slices(len(records), self._batch_rows):
             batch = records[part]
-            with self._errors(), self._guard():
+            with self._access.writing(self.name):
                 self._documents.upsert(
                     ids=[rows.document_id(record.source) for record in batch],
                     embeddings=vectors[part],
@@ -261,7 +258,7 @@ class PhysicalCollection:
         """Change what is remembered of documents; their vectors stay."""
         for part in slices(len(records), self._batch_rows):
             batch = records[part]
-            with self._errors(), self._guard():
+            with self._access.writing(self.name):
                 self._documents.update(
                     ids=[rows.document_id(record.source) for record in batch],
                     metadatas=[rows.document_row(record) for record in batch],
@@ -281,7 +278,7 @@ class PhysicalCollection:
 
     def _delete(self, collection: Any, ids: Sequence[str]) -> None:
         for batch in parts(ids, PAGE_ROWS):
-            with self._errors(), self._guard():
+            with self._access.writing(self.name):
                 collection.delete(ids=list(batch))
 
     def _pages(
@@ -289,12 +286,12 @@ class PhysicalCollection:
     ) -> Iterator[Any]:
         """Rows in pages. Chroma walks over those before an offset, so ids are read in long ones."""
         filtered = {"where": dict(where)} if where else {}
-        with self._errors():
+        with self._access.reading(collection.id):
             first = collection.get(limit=PAGE_ROWS, include=include, **filtered)
         yield from [first] if first["ids"] else []
         offset, is_more = PAGE_ROWS, len(first["ids"]) == PAGE_ROWS
         while is_more:
-            with self._errors():
+            with self._access.reading(collection.id):
                 ids = collection.get(limit=PAGE_IDS, offset=offset, include=[], **filtered)["ids"]
             yield from filter(itemgetter("ids"), self._by_ids(collection, ids, include))
             offset, is_more = offset + PAGE_IDS, len(ids) == PAGE_IDS

@@ -108,7 +108,12 @@ def _index_folders(state_folder: Path) -> Iterator[Path]:
 
 
 def _is_cut_short(folder: Path) -> bool:
-    """Whether the files hold less than a header tells of; one of another form tells nothing."""
+    """Whether the files hold less than a header tells of; one of another form tells nothing.
+
+    Files without the map of ids are those of an index that was never written: Chroma makes it anew.
+    """
+    if not (folder / "index_metadata.pickle").exists():
+        return False
     try:
         header = (folder / "header.bin").read_bytes()
         rows, lengths, links = (

@@ -6,7 +6,6 @@ metadata changes in one atomic step, so a commit, or a change of what is live, i
 """
 
 import contextlib
-import functools
 import re
 import warnings
 from collections.abc import Iterator, Mapping
@@ -14,9 +13,10 @@ from typing import Any, Literal, Self
 
 from retriever.collection import client as chroma
 from retriever.collection import derived, inheriting, marks, segments
+from retriever.collection.access import Access
 from retriever.collection.client import StorageOptions
 from retriever.collection.index import DOCUMENTS, INDEX, Index, for_filling, once_filled
-from retriever.collection.locking import index_lock, presence, writer_lock
+from retriever.collection.locking import presence, writer_lock
 from retriever.collection.pages import NoDocuments
 from retriever.collection.physical import PhysicalCollection
 from retriever.collection.state import CollectionState, CollectionSummary, build_metadata
@@ -38,6 +38,7 @@ class Store:
     def __init__(self, options: StorageOptions) -> None:
         self.options = options
         self._batch_rows: int | None = None
+        self._access = Access(options)
         with contextlib.ExitStack() as held:
             if options.mode == "embedded":
                 held.enter_context(presence(options.path))
@@ -55,6 +56,7 @@ class Store:
 
     def _disconnect(self) -> None:
         chroma.disconnect(self._client)
+        self._access.forget()
 
     def close(self) -> None:
         """Close the connection and free what Chroma holds in memory. Safe to repeat."""
@@ -222,8 +224,7 @@ class Store:
                 name,
                 self._part(name),
                 self._part(name + DOCUMENTS),
-                guard=functools.partial(self.guard, writing=name),
-                errors=self._errors,
+                access=self._access,
                 batch_rows=self._batch_rows,
             )
 
@@ -233,8 +234,7 @@ class Store:
             name,
             self._part(name),
             NoDocuments(),
-            guard=functools.partial(self.guard, writing=name),
-            errors=self._errors,
+            access=self._access,
             batch_rows=1,
         )
 
@@ -260,9 +260,7 @@ class Store:
 
         `writing` names the generation whose files are written.
         """
-        if self.options.mode == "embedded":
-            return index_lock(self.options.path, writing=writing)
-        return contextlib.nullcontext()
+        return self._access.hold(writing=writing)
 
     def torn(self) -> list[str]:
         """The generations whose index files are not to be trusted.
@@ -277,7 +275,7 @@ class Store:
             marks.clear(self.options.path, name)
 
     def _errors(self) -> contextlib.AbstractContextManager[None]:
-        return chroma.chroma_errors(self.options.place)
+        return self._access.errors()
 
 
 def _number(generation: str) -> int:

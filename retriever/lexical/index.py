@@ -218,9 +218,8 @@ class LexicalIndex:
         if reading is None or count < 1 or (allowed is not None and not allowed):
             return []
         with damage_told(self._folder):
-            words = reading.queries.words(query)
             ids = None if allowed is None else frozenset(allowed)
-            found = reading.view.rank(words, count=count, allowed=ids)
+            found = reading.view.rank(reading.queries.words(query), count=count, allowed=ids)
         return [
             Candidate(chunk_id=chunk_id, ranker=LEXICAL, score=score, rank=rank)
             for rank, (score, chunk_id) in enumerate(found, start=1)
@@ -238,11 +237,10 @@ class LexicalIndex:
         reading = self._newest() or self._reading
         if reading is None:
             return []
-        words = reading.queries.words(query)
         with damage_told(self._folder):
+            words = reading.queries.words(query)
             weights = [(word.terms[0], reading.view.weight(word, chunk_id)) for word in words]
-        matched = [(term, weight) for term, weight in weights if weight > 0]
-        return sorted(matched, key=lambda one: (-one[1], one[0]))
+        return sorted((one for one in weights if one[1] > 0), key=lambda one: (-one[1], one[0]))
 
     def count_words(self, query: str) -> int:
         """How many different words of a query are searched for; 0 where there is no index."""
@@ -263,16 +261,18 @@ class LexicalIndex:
             return [TermCount(word.terms[0], reading.view.chunk_count_of(word)) for word in words]
 
     def _newest(self) -> _Reading | None:
-        """The last commit, opened anew where there is a newer one."""
+        """The last commit; None where none can be used: queries go on with what they had."""
         try:
             status = (self._folder / POINTER).stat()
         except OSError:
             return None
         stamp = (status.st_mtime_ns, status.st_ino, status.st_size)
         with self._lock:
-            if self._reading is None or self._reading.stamp != stamp:
-                self._reading = self._open(stamp)
-            return self._reading
+            if self._reading is not None and self._reading.stamp == stamp:
+                return self._reading
+            opened = self._open(stamp)  # None while a writer makes all of it anew
+            self._reading = opened or self._reading
+            return opened
 
     def _open(self, stamp: tuple[int, int, int]) -> _Reading | None:
         view = open_view(self._folder)

@@ -8,10 +8,12 @@ Of a small collection the rows are remembered, too, as of the commit that the sn
 passages are made without asking Chroma.
 """
 
+import atexit
 import contextlib
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
@@ -165,6 +167,7 @@ class Filling:
         self._misses = 0
         self._fetches = 0
         self._rested_at_s = 0.0
+        _at_work.add(self)
 
     def fits(self, data: PhysicalCollection) -> bool:
         """Whether a collection's vectors are small enough."""
@@ -245,3 +248,13 @@ class Filling:
                 )
         ended_s = time.monotonic()
         self._rested_at_s = ended_s + _REST * (ended_s - began_s)
+
+
+_at_work: weakref.WeakSet[Filling] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """Let no thread be within Chroma when Python ends: it would end the process by a signal."""
+    for filling in list(_at_work):
+        filling.close()

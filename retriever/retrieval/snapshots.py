@@ -75,6 +75,7 @@ class Snapshot:
             self.state = store.state(settings.collection)
             refuse_torn(store, self.state.live)
             self.data = store.physical(self.state.live)
+            self.chunk_count = self.data.chunk_count()  # has Chroma open the index
 
     def embedder(self) -> Embedder:
         """The embedder for queries; the collection's vectors are loaded with it.
@@ -89,16 +90,11 @@ class Snapshot:
             return self._embedder
 
     def load_vectors(self) -> None:
-        """Have Chroma load its index, and read the vectors of a small collection.
-
-        Raises:
-            CollectionDamaged: a writer was killed while it wrote the index.
-        """
+        """Read the vectors of a small collection, and have Chroma ready to search a large one."""
         with self._lock:
             if self._is_loaded:
                 return
             with stage("open vectors"), self.store.guard():
-                refuse_torn(self.store, self.state.live)
                 self.chunk_count = count = self.data.chunk_count()
                 if count:
                     any_vector = _any_vector(self.data.fingerprint.embedding.dimension)
@@ -258,7 +254,7 @@ class Snapshots:
 
 
 def _any_vector(dimension: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    """A query that makes Chroma load its index while the lock is held."""
+    """A query of no meaning: Chroma's first one takes longer than others."""
     return np.eye(1, dimension, dtype=np.float32)
 
 
