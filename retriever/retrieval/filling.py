@@ -52,10 +52,6 @@ class Holder(Protocol):
     table: Table | None
     rows: Rows | None
 
-    def load_vectors(self) -> None:
-        """Have Chroma load its index of vectors."""
-        ...
-
 
 def read_vectors(data: PhysicalCollection) -> Table:
     """A table without metadata. To be called while nobody writes, where that can be helped."""
@@ -224,7 +220,6 @@ class Filling:
         with contextlib.suppress(RetrieverError), held():
             if not self.fits(holder.data):
                 return
-            holder.load_vectors()
             of, before = self._last or ("", None)
             table = read_table(
                 holder.data,

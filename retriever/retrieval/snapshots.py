@@ -35,7 +35,7 @@ BYTES_OF_A_MB = 1_000_000
 
 
 class Snapshot:
-    """An open store and the state that it was opened at; what a mode needs is opened by need."""
+    """An open store and the state that it was opened at."""
 
     def __init__(
         self,
@@ -58,7 +58,6 @@ class Snapshot:
         self._lock = threading.Lock()
         self._embedder: Embedder | None = None
         self._lexical: LexicalIndex | None = None
-        self._is_loaded = False
         self._hold = hold
         self._has_tables = store.options.mode in ("embedded", "memory")
         self.store = store
@@ -75,34 +74,33 @@ class Snapshot:
             self.state = store.state(settings.collection)
             refuse_torn(store, self.state.live)
             self.data = store.physical(self.state.live)
-            self.chunk_count = self.data.chunk_count()  # has Chroma open the index
+            self._open_vectors()
 
     def embedder(self) -> Embedder:
-        """The embedder for queries; the collection's vectors are loaded with it.
+        """The embedder for queries.
 
         Raises:
             FingerprintMismatch: the settings name another model than the one that built it.
         """
-        self.load_vectors()
         with self._lock:
             if self._embedder is None:
                 self._embedder = self._open_embedder(self.state, self.data)
             return self._embedder
 
-    def load_vectors(self) -> None:
-        """Read the vectors of a small collection, and have Chroma ready to search a large one."""
-        with self._lock:
-            if self._is_loaded:
-                return
-            with stage("open vectors"), self.store.guard():
-                self.chunk_count = count = self.data.chunk_count()
-                if count:
-                    any_vector = _any_vector(self.data.fingerprint.embedding.dimension)
-                    self.data.rank(any_vector, count=1, where=None)
-                if 0 < count <= EXACT_CHUNKS and self._has_tables and self.filling.fits(self.data):
-                    self.table = read_vectors(self.data)
-                    self.is_small = True
-            self._is_loaded = True
+    def _open_vectors(self) -> None:
+        """Have Chroma open its index, and read the vectors of a small collection.
+
+        In one step, while nobody writes: Chroma's tables are always those of now, its index is
+        that of when it was opened, and it refuses to read a vector that only the tables know of.
+        """
+        with stage("open vectors"):
+            self.chunk_count = count = self.data.chunk_count()
+            if count:
+                any_vector = _any_vector(self.data.fingerprint.embedding.dimension)
+                self.data.rank(any_vector, count=1, where=None)
+            if 0 < count <= EXACT_CHUNKS and self._has_tables and self.filling.fits(self.data):
+                self.table = read_vectors(self.data)
+                self.is_small = True
 
     def miss(self) -> None:
         """Hear that Chroma had to evaluate a filter."""
