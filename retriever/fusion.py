@@ -14,18 +14,21 @@ from retriever.records import Candidate
 RANK_CONSTANT = 60
 """Of reciprocal rank fusion, as its authors chose it: how little the first ranks stand out."""
 
-EVEN_WEIGHT = 1.22
+EVEN_WEIGHT = 1.16
 """The semantic ranking's weight where its best chunks say every word, no chunk stands out by
 words, and the query is long."""
-SUPPORT_WEIGHT = 0.4
+SUPPORT_WEIGHT = 0.37
 LEAST_SUPPORT = 0.05
 """Added to the support, of which the logarithm is taken: below it, less says no more."""
 PEAK_RANK = 20
 """The lexical candidate that the first is compared with."""
 PEAK_WEIGHT = 0.4
-BREVITY_WEIGHT = 0.17
+BREVITY_WEIGHT = 0.24
 SHORT_QUERY, LONG_QUERY = 4, 8
 """Words of a query of full brevity, and of one that has none."""
+UNDERSTOOD = 0.15
+"""The support from which brevity counts in full: short or not, a query that the semantic ranking
+does not understand is left to the lexical one."""
 HALF_BM25 = 10.0
 """BM25 that is half of full strength. Of 5, 10, 20 and 40 the one whose scores best told
 answerable from unanswerable questions, on one set; 5 and 20 were hardly worse."""
@@ -126,13 +129,13 @@ def balance(
 ) -> Balance:
     """Which of two rankings leads, by what each says of the other, and by the query's length.
 
-    Semantic weight = 1.22 + 0.4 ln(support + 0.05) - 0.4 peak + 0.17 brevity, within [0, 1]. A
-    semantic ranking whose best chunks say nothing of the query is that of a model which does not
-    understand it: another language, a name it never saw. A lexical ranking whose first hardly
-    stands above its twentieth has only common words to go by, and one that was asked for few
-    words knows little of what is meant. The constants were chosen on fourteen judged sets in
-    four languages and small draws of them; `scripts/benchmark/fusion.py` shows what they are
-    worth, also on a set that was left out of choosing.
+    Semantic weight = 1.16 + 0.37 ln(support + 0.05) - 0.4 peak + 0.24 brevity min(1, support /
+    0.15), within [0, 1]. A semantic ranking whose best chunks say nothing of the query is that of a
+    model which does not understand it: another language, a name it never saw. A lexical ranking
+    whose first hardly stands above its twentieth has only common words to go by, and one that was
+    asked for few words knows little of what is meant. The constants were chosen on sixteen judged
+    sets in four languages and small draws of them; `scripts/benchmark/fusion.py` shows what they
+    are worth, also on a set that was left out of choosing.
     """
     brevity = min(1.0, max(0.0, (LONG_QUERY - word_count) / (LONG_QUERY - SHORT_QUERY)))
     if not semantic or not lexical:
@@ -147,8 +150,13 @@ def balance(
     support = supported / sum(nearness)
     peak = 1.0 - sorted(said.values(), reverse=True)[:PEAK_RANK][-1]
     weight = EVEN_WEIGHT + SUPPORT_WEIGHT * math.log(support + LEAST_SUPPORT)
-    weight += BREVITY_WEIGHT * brevity - PEAK_WEIGHT * peak
+    weight += BREVITY_WEIGHT * brevity * understood(support) - PEAK_WEIGHT * peak
     return Balance(min(1.0, max(0.0, weight)), support, peak, brevity)
+
+
+def understood(support: float) -> float:
+    """How much of a query's brevity counts, from 0 to 1."""
+    return min(1.0, support / UNDERSTOOD)
 
 
 def fuse_rewritings(rankings: Sequence[Sequence[Fused]]) -> list[Fused]:

@@ -196,8 +196,20 @@ def test_the_balance_by_hand() -> None:
     assert balanced.support == pytest.approx(0.25 / 1.25)
     assert balanced.peak == pytest.approx(0.5)
     assert balanced.semantic_weight == pytest.approx(
-        1.22 + 0.4 * math.log(0.25) - 0.4 * 0.5 + 0.17 * 0.5
+        1.16 + 0.37 * math.log(0.25) - 0.4 * 0.5 + 0.24 * 0.5
     )
+
+
+def test_a_short_query_that_is_not_understood_leans_on_words() -> None:
+    """As of a model that does not know its language: brevity counts as far as it is supported."""
+    one = ranking("semantic", {"a": 0.9, "b": 0.7, "c": 0.5})
+    unknown = ranking("lexical", {"d": 8.0, "e": 4.0})
+    little = ranking("lexical", {"d": 8.0, "e": 7.0, "b": 4.0})
+    assert balance(one, unknown, 3).semantic_weight == balance(one, unknown, 9).semantic_weight
+    balanced = balance(one, little, 3)
+    assert balanced.support == pytest.approx(0.1)
+    added = balanced.semantic_weight - balance(one, little, 9).semantic_weight
+    assert added == pytest.approx(0.24 * 0.1 / 0.15)
 
 
 def test_scores_tell_a_strong_answer_from_a_weak_one() -> None:

@@ -1,11 +1,13 @@
 """Make a judged set of short questions to code: the running Python's standard library.
 
-    python scripts/benchmark/code_search.py FOLDER
+    python scripts/benchmark/code_search.py FOLDER [--packages numpy scipy ...]
+
+With `--packages`, of installed packages instead, 6,000 functions of them at most.
 
 Writes corpus.jsonl, queries.jsonl and qrels.tsv (BEIR's layout) to FOLDER. A document is a
 function without its docstring; a question is the docstring's first sentence, of 3 to 9 words, in
 small letters; the function that it describes answers it. Which functions there are depends on
-the version of Python.
+the version of Python, or of the packages.
 """
 
 import argparse
@@ -20,9 +22,12 @@ from pathlib import Path
 
 SEED = 5
 QUESTIONS = 400
+MOST_FUNCTIONS = 6_000
 MOST_LINES = 60
 LEAST_LINES = 4
-SKIPPED = frozenset({"test", "tests", "site-packages", "idlelib", "lib2to3", "turtledemo"})
+SKIPPED = frozenset(
+    {"test", "tests", "testing", "site-packages", "idlelib", "lib2to3", "turtledemo"}
+)
 
 
 def described(path: Path) -> Iterator[tuple[str, str]]:
@@ -56,15 +61,20 @@ def main() -> int:
     """Write the set."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    folder = parser.parse_args().folder
-    library = Path(sysconfig.get_paths()["stdlib"])
+    parser.add_argument("--packages", nargs="*", default=[], help="Names of folders of packages.")
+    arguments = parser.parse_args()
+    folder = arguments.folder
+    paths = sysconfig.get_paths()
+    installed = [Path(paths["purelib"]) / name for name in arguments.packages]
     found: dict[str, str] = {}
-    for path in sorted(library.rglob("*.py")):
-        if not SKIPPED & set(path.relative_to(library).parts):
-            for sentence, code in described(path):
-                found.setdefault(code, sentence)
+    for root in installed or [Path(paths["stdlib"])]:
+        for path in sorted(root.rglob("*.py")):
+            if not SKIPPED & set(path.relative_to(root).parts):
+                for sentence, code in described(path):
+                    found.setdefault(code, sentence)
     functions = list(found.items())
     random.Random(SEED).shuffle(functions)
+    functions = functions[:MOST_FUNCTIONS]
     asked = [number for number, (_, said) in enumerate(functions) if is_question(said)][:QUESTIONS]
     folder.mkdir(parents=True, exist_ok=True)
     write(

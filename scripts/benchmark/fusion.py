@@ -4,8 +4,9 @@
         [--sets adi med] [--json]
 
 DATA_FOLDER holds `retrieval/<set>` (or `retrieval/<set>/<language>`) with corpus.jsonl,
-queries.jsonl and qrels.tsv; `--more` names folders of further sets, such as the one that
-code_search.py makes. Documents are cut, embedded and indexed as `retriever ingest` does; semantic
+queries.jsonl and qrels.tsv; `--more` names folders of further sets, such as those that
+code_search.py makes, or one with a folder `docs` of files in place of corpus.jsonl. Documents are
+cut, embedded and indexed as `retriever ingest` does; semantic
 candidates come from exact search. Each ranker names 100 chunks; a document counts by its best
 chunk. Questions without a relevant document are left out.
 
@@ -18,7 +19,7 @@ import json
 import random
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,9 +30,11 @@ from quality import ndcg, read_jsonl, read_judgements, recall
 
 from retriever import assembly, fusion
 from retriever.embedding.cache import CachingEmbedder, VectorCache
+from retriever.ingestion.roots import resolve
 from retriever.lexical import LexicalEntry, LexicalIndex
+from retriever.loading.walking import walk
 from retriever.protocols import BatchQueryEmbedder, Embedder, Vectors
-from retriever.records import Candidate, Chunk, Document
+from retriever.records import Candidate, Chunk, CorpusFile, Document
 from retriever.settings import Settings
 
 CANDIDATES = 100
@@ -185,15 +188,9 @@ class Corpus:
 
 
 def read_corpus(folder: Path, name: str, embedder: Embedder, cache: VectorCache) -> Corpus:
-    """Cut and embed a set in BEIR's layout."""
+    """Cut and embed a set in BEIR's layout, or with a folder of files."""
     chunker = assembly.open_chunker(Settings.load(), embedder)
-    chunks = [
-        chunk
-        for row in read_jsonl(folder / "corpus.jsonl")
-        for chunk in chunker.chunk(
-            Document(row["_id"], row["text"], "", row.get("title") or "", "text", "plain")
-        )
-    ]
+    chunks = [chunk for one in read_documents(folder) for chunk in chunker.chunk(one)]
     judged = read_judgements(folder / "qrels.tsv")
     queries = [
         row
@@ -209,6 +206,21 @@ def read_corpus(folder: Path, name: str, embedder: Embedder, cache: VectorCache)
         query_vectors(questions, embedder, cache),
         [judged[row["_id"]] for row in queries],
     )
+
+
+def read_documents(folder: Path) -> Iterator[Document]:
+    """The documents of a set; files are called by their names."""
+    if not (folder / "docs").is_dir():
+        for row in read_jsonl(folder / "corpus.jsonl"):
+            title = row.get("title") or ""
+            yield Document(row["_id"], row["text"], "", title, "text", "plain")
+        return
+    settings = Settings.load()
+    roots, _ = resolve([folder / "docs"], {})
+    with assembly.open_loader(settings) as loader:
+        for found in walk(roots, assembly.loading_options(settings)):
+            if isinstance(found, CorpusFile):
+                yield replace(loader.load(found), source=Path(found.source).name)
 
 
 def query_vectors(texts: list[str], embedder: Embedder, cache: VectorCache) -> Vectors:

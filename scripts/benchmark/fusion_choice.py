@@ -17,10 +17,10 @@ from retriever import fusion
 from retriever.records import Candidate
 
 WEIGHTS = np.linspace(0, 1, 21)
-EVEN = (1.05, 1.1, 1.15, 1.2, 1.25, 1.3, 1.35)
-SUPPORT = (0.25, 0.3, 0.35, 0.4, 0.45)
+EVEN = (1.0, 1.05, 1.1, 1.15, 1.2, 1.25, 1.3, 1.35, 1.4, 1.45)
+SUPPORT = (0.2, 0.25, 0.3, 0.35, 0.4, 0.45)
 PEAK = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
-BREVITY = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25)
+BREVITY = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 AVERAGED = 100
 SMALL_SHARE = 0.5
 
@@ -69,7 +69,12 @@ class Tried:
         balances = [fusion.balance(q.semantic, q.lexical, q.word_count) for q in judged.questions]
         self._features = np.array(
             [
-                (1.0, np.log(each.support + fusion.LEAST_SUPPORT), -each.peak, each.brevity)
+                (
+                    1.0,
+                    np.log(each.support + fusion.LEAST_SUPPORT),
+                    -each.peak,
+                    each.brevity * fusion.understood(each.support),
+                )
                 for each in balances
             ]
         )
