@@ -14,15 +14,15 @@ from retriever.records import Candidate
 RANK_CONSTANT = 60
 """Of reciprocal rank fusion, as its authors chose it: how little the first ranks stand out."""
 
-EVEN_WEIGHT = 1.16
+EVEN_WEIGHT = 1.2
 """The semantic ranking's weight where its best chunks say every word, no chunk stands out by
 words, and the query is long."""
-SUPPORT_WEIGHT = 0.37
+SUPPORT_WEIGHT = 0.38
 LEAST_SUPPORT = 0.05
 """Added to the support, of which the logarithm is taken: below it, less says no more."""
 PEAK_RANK = 20
 """The lexical candidate that the first is compared with."""
-PEAK_WEIGHT = 0.4
+PEAK_WEIGHT = 0.43
 BREVITY_WEIGHT = 0.24
 SHORT_QUERY, LONG_QUERY = 4, 8
 """Words of a query of full brevity, and of one that has none."""
@@ -129,7 +129,7 @@ def balance(
 ) -> Balance:
     """Which of two rankings leads, by what each says of the other, and by the query's length.
 
-    Semantic weight = 1.16 + 0.37 ln(support + 0.05) - 0.4 peak + 0.24 brevity min(1, support /
+    Semantic weight = 1.2 + 0.38 ln(support + 0.05) - 0.43 peak + 0.24 brevity min(1, support /
     0.15), within [0, 1]. A semantic ranking whose best chunks say nothing of the query is that of a
     model which does not understand it: another language, a name it never saw. A lexical ranking
     whose first hardly stands above its twentieth has only common words to go by, and one that was

@@ -196,7 +196,7 @@ def test_the_balance_by_hand() -> None:
     assert balanced.support == pytest.approx(0.25 / 1.25)
     assert balanced.peak == pytest.approx(0.5)
     assert balanced.semantic_weight == pytest.approx(
-        1.16 + 0.37 * math.log(0.25) - 0.4 * 0.5 + 0.24 * 0.5
+        1.2 + 0.38 * math.log(0.25) - 0.43 * 0.5 + 0.24 * 0.5
     )
 
 
