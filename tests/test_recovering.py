@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,10 @@ import pytest
 
 from retriever import assembly
 from retriever.checking.checks import check
+from retriever.cli.status import read_status
 from retriever.collection import segments
 from retriever.collection import store as store_room
+from retriever.collection.state import Run
 from retriever.embedding.vectors import normalise
 from retriever.errors import CollectionDamaged
 from retriever.ingestion import ingest
@@ -62,6 +65,22 @@ def test_a_reader_is_refused_an_index_that_may_be_torn(built: Settings) -> None:
     tear(built)
     with pytest.raises(CollectionDamaged, match="run the same command again"):
         Retriever.open(built)
+
+
+def test_a_status_of_a_torn_index_tells_which_run_was_interrupted(built: Settings) -> None:
+    """It does not read the index to say so: that could end the process."""
+    die_in_a_write(built)
+    tear(built)
+    with pytest.raises(CollectionDamaged, match="retriever repair mends it") as caught:
+        read_status(built)
+    assert "interrupted" not in str(caught.value)
+    with assembly.open_store(built) as store:
+        state = store.state("docs")
+        run = replace(Run.now("swap"), pid=2**31 - 1)
+        store.save(replace(state, run=run))
+    with pytest.raises(CollectionDamaged, match="run: swap interrupted, began") as caught:
+        read_status(built)
+    assert run.completion in str(caught.value)
 
 
 def test_an_end_before_the_index_was_touched_is_forgotten(built: Settings, corpus: Path) -> None:

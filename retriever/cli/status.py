@@ -9,10 +9,13 @@ from pathlib import Path
 from retriever import assembly
 from retriever.checking.inspecting import strays
 from retriever.cli.terminal import one_line, show
-from retriever.collection.state import CollectionSummary, Run
+from retriever.collection.state import CollectionState, CollectionSummary, Run
+from retriever.collection.store import Store
 from retriever.embedding import cache
+from retriever.errors import CollectionDamaged
 from retriever.indexing import LexicalSummary, summarise
 from retriever.records import Fingerprint
+from retriever.repairing.recovering import refuse_torn
 from retriever.settings import Settings
 
 _STRAYS = {
@@ -53,10 +56,14 @@ def read_status(settings: Settings) -> Status:
 
     Raises:
         CollectionNotFound: nothing has been ingested under that name.
+        CollectionDamaged: its index files cannot be trusted; it tells of an interrupted run, too.
     """
     with assembly.open_store(settings) as store:
         state = store.state(settings.collection)
-        data = store.physical(state.live)
+        with store.guard():
+            _refuse_torn(store, state)
+            data = store.physical(state.live)
+            data.chunk_count()  # has Chroma open the index
         records = list(data.manifest())
         summary = CollectionSummary(state, data.fingerprint, data.chunk_count())
         lexical = summarise(settings, store, data)
@@ -74,13 +81,25 @@ def read_status(settings: Settings) -> Status:
         tokens=sum(record.token_count for record in complete),
         roots=dict(state.roots),
         last_ingested_at=max((record.ingested_at for record in records), default=None),
-        run=_described(state.run) if state.run else None,
+        run=_run_of(state),
         strays=dict.fromkeys(left_over, "upkeep") | dict.fromkeys(unfinished, "swap"),
         fingerprint=summary.fingerprint,
         size_bytes=_size_bytes(folder, "*") if folder else None,
         cache_bytes=_size_bytes(settings.storage.path, f"{cache.FILE_NAME}*"),
         lexical=lexical,
     )
+
+
+def _refuse_torn(store: Store, state: CollectionState) -> None:
+    try:
+        refuse_torn(store, state.live)
+    except CollectionDamaged as error:
+        told = "".join(f" {label}: {text}." for label, text in _run_row(_run_of(state)))
+        raise CollectionDamaged(f"{error}{told}") from error
+
+
+def _run_of(state: CollectionState) -> Mapping[str, object] | None:
+    return _described(state.run) if state.run else None
 
 
 def show_status(status: Status) -> None:

@@ -38,8 +38,8 @@ def refuse_torn(store: Store, name: str) -> None:
     if name in store.torn():
         raise CollectionDamaged(
             f"{store.options.place}: the index files of {name} were cut short, or a writer was "
-            "killed while it rewrote them. Nothing is lost: run the same command again, or "
-            "retriever repair."
+            "killed while it rewrote them. Nothing is lost: retriever repair mends it, and so does "
+            "the next ingest. If a run was killed, run the same command again."
         )
 
 
