@@ -17,14 +17,16 @@ import numpy as np
 from retriever import assembly
 from retriever.collection.physical import PhysicalCollection
 from retriever.collection.state import Canary
-from retriever.embedding.cache import CachingEmbedder, VectorCache
-from retriever.embedding.keeping import embed_keeping
+from retriever.embedding.cache import VectorCache
+from retriever.embedding.caching import CachingEmbedder
+from retriever.embedding.keeping import begin_keeping, embed_keeping
 from retriever.embedding.vectors import no_vectors
 from retriever.errors import EmbeddingRejected, FingerprintMismatch
 from retriever.protocols import (
     BatchQueryEmbedder,
     Embedder,
     Keep,
+    Pending,
     SelectiveEmbedder,
     Side,
     TokenEmbedder,
@@ -133,6 +135,10 @@ class CheckedEmbedder:
     def embed_chunks_keeping(self, texts: Sequence[str], keep: Keep) -> Vectors:
         """As `embed_chunks`, with vectors handed to `keep` part by part."""
         return embed_keeping(self._ready(), texts, keep)
+
+    def begin_chunks(self, texts: Sequence[str], keep: Keep) -> Pending:
+        """Check, and begin what `embed_chunks` does where the embedder can."""
+        return begin_keeping(self._ready(), texts, keep)
 
     def embed_query(self, text: str) -> Vectors:
         """Embed one query: float32, shape (dimension,)."""

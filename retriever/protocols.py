@@ -96,6 +96,35 @@ class KeepingEmbedder(Protocol):
         ...
 
 
+class Pending(Protocol):
+    """Texts on their way to vectors."""
+
+    def result(self) -> Vectors:
+        """Wait for the vectors, in the order of the texts. To be asked for once.
+
+        Raises:
+            EmbeddingError: as the embedder; nothing goes on then.
+        """
+        ...
+
+    def cancel(self) -> None:
+        """Stop what is not done yet, soon. Safe to repeat, and after `result`."""
+        ...
+
+
+@runtime_checkable
+class AheadEmbedder(Protocol):
+    """An embedder that works on texts while its caller does something else."""
+
+    def begin_chunks(self, texts: Sequence[str], keep: Keep) -> Pending:
+        """Begin what `embed_chunks` does; `keep` is given each part while it is waited for.
+
+        Raises:
+            EmbeddingError: what is known to fail before anything is begun.
+        """
+        ...
+
+
 @runtime_checkable
 class Loadable(Protocol):
     """A part that takes time to get ready, and can be told to before it is timed."""

@@ -11,12 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retriever.embedding.cache import (
-    FILE_NAME,
-    CachingEmbedder,
-    VectorCache,
-    fingerprint_key,
-)
+from retriever.embedding.cache import FILE_NAME, VectorCache, fingerprint_key
+from retriever.embedding.caching import CachingEmbedder
 from retriever.embedding.options import EmbedderOptions
 from retriever.errors import EmbeddingError, EmbeddingUnavailable
 from retriever.protocols import Embedder, Vectors
@@ -174,7 +170,8 @@ def test_threads_share_one_cache(cache: VectorCache) -> None:
 def test_processes_share_one_file(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path;"
-        "from retriever.embedding.cache import *; from retriever.testing import HashingEmbedder;"
+        "from retriever.embedding.cache import *; from retriever.embedding.caching import *;"
+        "from retriever.testing import HashingEmbedder;"
         "e = CachingEmbedder(HashingEmbedder(), VectorCache(Path(sys.argv[1])), slice_texts=5);"
         "e.embed_chunks([f'{sys.argv[2]} {i}' for i in range(100)])"
     )

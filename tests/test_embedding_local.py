@@ -1,5 +1,6 @@
 """What local models share, without torch: files, windows, batches, order, token counts."""
 
+import errno
 import json
 import shutil
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from retriever.embedding.precision import choose
 from retriever.embedding.revision import weights_revision
 from retriever.embedding.tokenizing import FastTokenizer, split_to_fit
 from retriever.errors import SettingsError
-from retriever.protocols import Embedder
+from retriever.protocols import Embedder, Vectors
 from retriever.testing import EmbedderContract
 
 
@@ -160,6 +161,67 @@ def test_equal_texts_are_run_once_and_batches_hold_similar_lengths(folder: Path)
     for batch in runner.batches:
         lengths = [len(ids) for ids in batch.ids]
         assert len(lengths) == 1 or max(lengths) * len(lengths) <= 200
+
+
+class AheadRunner(BagRunner):
+    """The same model, which works when it is begun and tells who waits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waited_for = 0
+        self.cancelled = 0
+
+    def begin(self, batch: Batch) -> "Work":
+        return Work(self, self.run(batch))
+
+
+class Work:
+    def __init__(self, runner: AheadRunner, vectors: Vectors) -> None:
+        self._runner = runner
+        self._vectors = vectors
+
+    def result(self) -> Vectors:
+        self._runner.waited_for += 1
+        return self._vectors
+
+    def cancel(self) -> None:
+        self._runner.cancelled += 1
+
+
+def test_batches_are_begun_before_they_are_waited_for(folder: Path) -> None:
+    runner = AheadRunner()
+    texts = [f"the cat sat on the mat {i}" for i in range(40)]
+    embedder = opened(folder, runner)
+    kept: dict[str, Vectors] = {}
+    pending = embedder.begin_chunks([*texts, *texts], kept.update)
+    assert (len(runner.batches), runner.waited_for) == (3, 0)
+    found = pending.result()
+    np.testing.assert_array_equal(found, opened(folder, BagRunner()).embed_chunks([*texts, *texts]))
+    assert kept.keys() == set(texts)
+    assert all(np.array_equal(kept[text], row) for text, row in zip(texts, found, strict=False))
+    assert runner.cancelled == 0
+
+
+def test_what_cannot_be_kept_stops_what_was_begun(folder: Path) -> None:
+    runner = AheadRunner()
+    pending = opened(folder, runner, batch_tokens=20).begin_chunks(
+        [f"the cat sat on the mat {i}" for i in range(40)], keep_on_a_full_disk
+    )
+    begun = len(runner.batches)
+    with pytest.raises(OSError, match="No space left"):
+        pending.result()
+    assert runner.waited_for == 1
+    assert runner.cancelled == begun
+
+
+def keep_on_a_full_disk(part: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_parts_are_kept_under_the_texts_that_were_given(folder: Path) -> None:
+    kept: dict[str, Vectors] = {}
+    opened(folder, BagRunner()).begin_chunks(["a\udcff b", "a? b"], kept.update).result()
+    assert list(kept) == ["a\udcff b", "a? b"]
 
 
 @given(st.lists(st.integers(1, 500)), st.integers(1, 2000))

@@ -15,7 +15,8 @@ from pydantic import SecretStr
 from rate_limiters import Bucket
 
 from retriever.embedding import retrying
-from retriever.embedding.cache import CachingEmbedder, VectorCache
+from retriever.embedding.cache import VectorCache
+from retriever.embedding.caching import CachingEmbedder
 from retriever.embedding.opening import open_embedder
 from retriever.embedding.options import EmbedderOptions
 from retriever.embedding.remote import RemoteEmbedder

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_models import write_pipeline, write_transformer
 
+from retriever.embedding.local import batches
 from retriever.embedding.opening import open_embedder
-from retriever.embedding.openvino import CALL_TOKENS, shared_out
+from retriever.embedding.openvino_running import CALL_TOKENS, in_calls
 from retriever.embedding.options import EmbedderOptions
 from retriever.errors import SettingsError
 from retriever.protocols import Embedder, Vectors
@@ -180,13 +182,64 @@ def test_the_default_model_agrees_with_torch_to_0_9999(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.integers(1, 256), min_size=1, max_size=80), st.integers(1, 8))
-def test_calls_are_of_one_size_and_lose_no_text(lengths: list[int], lanes: int) -> None:
-    ids = [[number] * length for number, length in enumerate(sorted(lengths))]
-    calls = shared_out(ids, lanes=lanes)
-    assert [each for call in calls for each in call] == ids
-    sizes = [len(call) for call in calls]
-    assert max(sizes) - min(sizes) <= 1
-    assert min(sizes) >= 1
-    assert len(calls) == len(ids) or len(calls) % lanes == 0
-    longest = max(lengths)
-    assert all(size == 1 or (size - 1) * longest <= CALL_TOKENS for size in sizes)
+def test_a_call_is_no_larger_than_a_lanes_share_and_no_text_is_lost(
+    lengths: list[int], lanes: int
+) -> None:
+    calls = list(in_calls(lengths, lanes=lanes))
+    assert sorted(place for call in calls for place in call) == list(range(len(lengths)))
+    most = min(CALL_TOKENS, -(-sum(lengths) // lanes))
+    longest = [max(lengths[place] for place in call) for call in calls]
+    assert all(
+        len(call) == 1 or len(call) * length <= most
+        for call, length in zip(calls, longest, strict=True)
+    )
+
+
+def test_less_than_a_twentieth_of_what_is_computed_is_padding() -> None:
+    draw = np.random.default_rng(5)
+    lengths = draw.integers(13, 161, 1_024).tolist()  # as the chunks of a manual are
+    computed = 0
+    for batch in batches(lengths, EmbedderOptions(model="any").batch_tokens):
+        its = [lengths[place] for place in batch]
+        computed += sum(len(call) * its[call[0]] for call in in_calls(its, lanes=2))
+    assert sum(lengths) > 0.95 * computed
+
+
+def test_batches_that_are_begun_together_come_out_as_they_would_alone(
+    pipeline: Path, cache_dir: Path
+) -> None:
+    embedder = opened(pipeline, cache_dir)
+    first, second = TEXTS * 40, [f"{text} again" for text in TEXTS * 40]
+    kept: dict[str, np.ndarray] = {}
+    begun = [embedder.begin_chunks(texts, kept.update) for texts in (first, second)]
+    results = [pending.result() for pending in reversed(begun)]
+    np.testing.assert_array_equal(results[1], embedder.embed_chunks(first))
+    np.testing.assert_array_equal(results[0], embedder.embed_chunks(second))
+    assert kept.keys() == {*first, *second}
+    assert all(np.array_equal(kept[text], row) for text, row in zip(first, results[1], strict=True))
+
+
+def test_what_is_cancelled_ends_soon_and_harms_nothing_else(
+    pipeline: Path, cache_dir: Path
+) -> None:
+    embedder = opened(pipeline, cache_dir)
+    texts = [f"{text} {number}" for number in range(300) for text in TEXTS]
+    expected = embedder.embed_chunks(texts)
+    for _ in range(3):
+        stopped = embedder.begin_chunks(texts, lambda part: None)
+        pending = embedder.begin_chunks(texts, lambda part: None)
+        stopped.cancel()
+        np.testing.assert_array_equal(pending.result(), expected)
+        pending.cancel()
+        stopped.cancel()
+
+
+def test_threads_share_a_compiled_model(pipeline: Path, cache_dir: Path) -> None:
+    embedder = opened(pipeline, cache_dir)
+    texts = [f"{text} {number}" for number in range(60) for text in TEXTS]
+    expected, query = embedder.embed_chunks(texts), embedder.embed_query("cat")
+    with ThreadPoolExecutor(4) as pool:
+        many = [pool.submit(embedder.embed_chunks, texts) for _ in range(6)]
+        few = [pool.submit(embedder.embed_query, "cat") for _ in range(60)]
+        assert all(np.array_equal(one.result(), expected) for one in many)
+        assert all(np.array_equal(one.result(), query) for one in few)

@@ -4,7 +4,7 @@ import itertools
 import os
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,12 +13,15 @@ from retriever import assembly
 from retriever.errors import (
     CollectionLocked,
     DeletionRefused,
+    EmbeddingRejected,
     FingerprintMismatch,
     LoadingError,
     SettingsError,
 )
 from retriever.ingestion import IngestOptions, estimate, ingest
 from retriever.ingestion.applying import PlanApplication
+from retriever.ingestion.batching import Batch
+from retriever.protocols import Embedder, Keep, Vectors
 from retriever.records import DocumentRecord, Passage
 from retriever.retrieval import Retriever
 from retriever.settings import Settings
@@ -393,6 +396,108 @@ def test_no_thread_is_left_when_a_run_fails(
     with pytest.raises(Killed):
         ingest(corpus, settings)
     assert not [one for one in threading.enumerate() if one.name.startswith("retriever")]
+
+
+class Log:
+    """An embedder that goes on by itself, and what was asked of it: first words of texts."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, fails_at: str = "none") -> None:
+        self.begun: list[str] = []
+        self.events: list[tuple[str, str]] = []
+        log = self
+
+        class Pending:
+            def __init__(self, embedder: HashingEmbedder, texts: Sequence[str], keep: Keep) -> None:
+                self._made = lambda: embedder.embed_chunks(texts)
+                self._name = texts[0].split()[-1]
+                self._texts, self._keep = texts, keep
+
+            def result(self) -> Vectors:
+                log.events.append(("ended", self._name))
+                if self._name == fails_at:
+                    raise KeyboardInterrupt
+                made = self._made()
+                self._keep(dict(zip(self._texts, made, strict=True)))
+                return made
+
+            def cancel(self) -> None:
+                log.events.append(("cancelled", self._name))
+
+        def begin(embedder: HashingEmbedder, texts: Sequence[str], keep: Keep) -> Pending:
+            log.begun += [text.split()[-1] for text in texts]
+            log.events.append(("begun", texts[0].split()[-1]))
+            return Pending(embedder, texts, keep)
+
+        monkeypatch.setattr(HashingEmbedder, "begin_chunks", begin, raising=False)
+
+
+@pytest.fixture
+def one_by_one(make_settings: MakeSettings, tmp_path: Path) -> Settings:
+    """Settings by which each of three small documents is a batch of its own."""
+    folder = tmp_path / "numbers"
+    folder.mkdir()
+    for word in ("one", "three", "two"):
+        (folder / f"{word}.txt").write_text(f"The number is {word}", encoding="utf-8")
+    return make_settings(**{"ingestion.commit_chunks": 1})
+
+
+def test_a_batch_is_begun_before_the_one_in_front_of_it_is_waited_for(
+    one_by_one: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = Log(monkeypatch)
+    assert ingest(tmp_path / "numbers", one_by_one).chunks.embedded == 3
+    ours = [event for event in log.events if event[1] in ("one", "two", "three")]
+    assert ours == [
+        ("begun", "one"),
+        ("begun", "three"),
+        ("ended", "one"),
+        ("begun", "two"),
+        ("ended", "three"),
+        ("ended", "two"),
+    ]
+    assert search(one_by_one, "number two")[0] == "numbers/two.txt"
+
+
+def test_a_text_that_is_on_its_way_is_not_embedded_again(
+    one_by_one: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for word in ("three", "two"):
+        (tmp_path / "numbers" / f"{word}.txt").write_text("The number is one", encoding="utf-8")
+    log = Log(monkeypatch)
+    report = ingest(tmp_path / "numbers", one_by_one)
+    assert log.begun.count("one") == 1
+    assert (report.chunks.embedded, report.chunks.reused, report.chunks.total) == (1, 2, 3)
+
+
+def test_an_interrupted_run_stops_what_it_began_and_the_next_one_goes_on(
+    one_by_one: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        log = Log(patched, fails_at="three")
+        with pytest.raises(KeyboardInterrupt):
+            ingest(tmp_path / "numbers", one_by_one)
+    assert [event for event in log.events if event[0] == "cancelled"] == [
+        ("cancelled", "three"),
+        ("cancelled", "two"),
+    ]
+    report = ingest(tmp_path / "numbers", one_by_one)
+    assert (report.chunks.embedded, report.chunks.total, report.unchanged) == (2, 3, 1)
+
+
+def test_a_batch_that_cannot_be_begun_does_not_undo_the_one_in_front_of_it(
+    one_by_one: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = Batch.begin_embedding
+
+    def refuse(batch: Batch, embedder: Embedder, cached: Collection[str]) -> None:
+        if batch.prepared[0].file.source.endswith("three.txt"):
+            raise EmbeddingRejected("too long")
+        begin(batch, embedder, cached)
+
+    monkeypatch.setattr(Batch, "begin_embedding", refuse)
+    with pytest.raises(EmbeddingRejected, match="too long"):
+        ingest(tmp_path / "numbers", one_by_one)
+    assert manifest(one_by_one).keys() == {"numbers/one.txt"}
 
 
 def test_the_estimate_is_what_the_run_does(settings: Settings, corpus: Path) -> None:

@@ -1,11 +1,13 @@
 """Vectors kept as they come, so that an interruption loses little."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
+from retriever.embedding.ahead import Later
 from retriever.embedding.vectors import no_vectors
-from retriever.protocols import Embedder, Keep, KeepingEmbedder, Vectors
+from retriever.protocols import AheadEmbedder, Embedder, Keep, KeepingEmbedder, Pending, Vectors
 
 SLICE_TEXTS = 512
 """Texts that are embedded before their vectors are kept, where the embedder gives no parts."""
@@ -25,6 +27,8 @@ def embed_keeping(
         return no_vectors(embedder.fingerprint.dimension)
     if isinstance(embedder, KeepingEmbedder):
         return embedder.embed_chunks_keeping(texts, keep)
+    if isinstance(embedder, AheadEmbedder):
+        return embedder.begin_chunks(texts, keep).result()
     parts = []
     for start in range(0, len(texts), slice_texts):
         part = texts[start : start + slice_texts]
@@ -32,3 +36,16 @@ def embed_keeping(
         keep(dict(zip(part, vectors, strict=True)))
         parts.append(vectors)
     return np.concatenate(parts)
+
+
+def begin_keeping(
+    embedder: Embedder, texts: Sequence[str], keep: Keep, *, slice_texts: int = SLICE_TEXTS
+) -> Pending:
+    """Begin what `embed_keeping` does, where the embedder can go on while nobody waits."""
+    if texts and isinstance(embedder, AheadEmbedder):
+        return embedder.begin_chunks(texts, keep)
+    return Later(partial(embed_keeping, embedder, texts, keep, slice_texts=slice_texts))
+
+
+def keep_nothing(part: Mapping[str, Vectors]) -> None:
+    """Where nobody keeps parts."""

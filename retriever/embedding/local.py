@@ -7,18 +7,23 @@ equal texts once, the order, and long queries are here.
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from retriever.embedding.ahead import Ahead, Begun, Later
+from retriever.embedding.keeping import keep_nothing
 from retriever.embedding.model_files import LocalModel
 from retriever.embedding.tokenizing import Tokenizer, split_to_fit, well_formed
 from retriever.embedding.vectors import checked, mean_vector, no_vectors
 from retriever.errors import EmbeddingRejected
-from retriever.protocols import Side, TokenVectors, Vectors
+from retriever.protocols import Keep, Pending, Side, TokenVectors, Vectors
 from retriever.records import EmbeddingFingerprint
 from retriever.timing import stage
+
+BATCHES_AHEAD = 8
+"""Batches of one call that are begun before the first is done: seconds of work, little memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,15 @@ class Runner(Protocol):
 
     def run(self, batch: Batch) -> NDArray[np.floating]:
         """Vectors of the batch: shape (len(batch.texts), dimension), of any length."""
+        ...
+
+
+@runtime_checkable
+class AheadRunner(Protocol):
+    """A runner that works while its caller does something else; threads may share it."""
+
+    def begin(self, batch: Batch) -> Begun:
+        """Begin what `run` does, behind the batches that were begun before."""
         ...
 
 
@@ -146,33 +160,70 @@ class LocalEmbedder:
             return [text]
         return split_to_fit(self._tokenizer, text, prefix=prefix, window_tokens=window)
 
+    def begin_chunks(self, texts: Sequence[str], keep: Keep) -> Pending:
+        """Begin what `embed_chunks` does; `keep` is given what each batch brings.
+
+        Raises:
+            EmbeddingRejected: a text is longer than the window.
+        """
+        return self._begin(texts, "chunk", keep)
+
     def _embed(self, texts: Sequence[str], side: Side) -> Vectors:
+        return self._begin(texts, side, keep_nothing).result()
+
+    def _begin(self, texts: Sequence[str], side: Side, keep: Keep) -> Pending:
         if not texts:
-            return no_vectors(self.fingerprint.dimension)
+            return Later(lambda: no_vectors(self.fingerprint.dimension))
         prefix = self._prefix(side)
-        unique = list(dict.fromkeys(well_formed(text) for text in texts))
+        places: dict[str, list[int]] = {}
+        for place, text in enumerate(texts):
+            places.setdefault(well_formed(text), []).append(place)
+        unique = list(places)
         ids = self._tokenizer.ids([prefix + text for text in unique])
         self._refuse_long(unique, ids)
-        vectors = np.empty((len(unique), self.fingerprint.dimension), dtype=np.float32)
-        for places in batches([len(each) for each in ids], self._batch_tokens):
-            batch = Batch(
-                tuple(unique[i] for i in places), tuple(ids[i] for i in places), side, prefix
-            )
-            vectors[places] = self._run(batch)
-        row = {text: i for i, text in enumerate(unique)}
-        return vectors[[row[well_formed(text)] for text in texts]]
 
-    def _run(self, batch: Batch) -> Vectors:
+        def begin(rows: list[int]) -> Begun:
+            chosen = tuple(unique[row] for row in rows)
+            return self._begin_batch(Batch(chosen, tuple(ids[row] for row in rows), side, prefix))
+
+        lengths = [len(each) for each in ids]
+        ahead = Ahead(batches(lengths, self._batch_tokens), begin, most=BATCHES_AHEAD)
+
+        def collect() -> Vectors:
+            vectors = np.empty((len(texts), self.fingerprint.dimension), dtype=np.float32)
+            try:
+                for rows, found in ahead:
+                    made = self._checked(found, len(rows))
+                    for row, vector in zip(rows, made, strict=True):
+                        vectors[places[unique[row]]] = vector
+                    keep({texts[i]: vectors[i] for row in rows for i in places[unique[row]]})
+            finally:
+                ahead.cancel()
+            return vectors
+
+        return Later(collect, ahead.cancel)
+
+    def _begin_batch(self, batch: Batch) -> Begun:
         with self._lock:
             if self._runner is None:
                 with stage("load model"):
                     self._runner = self._load()
-            vectors = self._runner.run(batch)
+            runner = self._runner
+        if isinstance(runner, AheadRunner):
+            return runner.begin(batch)
+
+        def run() -> NDArray[np.floating]:
+            with self._lock:
+                return runner.run(batch)
+
+        return Later(run)
+
+    def _checked(self, vectors: NDArray[np.floating], count: int) -> Vectors:
         if self.fingerprint.dimension < self._model.full_dimension:
             vectors = vectors[:, : self.fingerprint.dimension]
         return checked(
             vectors,
-            count=len(batch.texts),
+            count=count,
             dimension=self.fingerprint.dimension,
             model=self.fingerprint.model,
         )

@@ -5,24 +5,19 @@ verdict on its arithmetic, and what OpenVINO compiled. All of it can be deleted 
 """
 
 import hashlib
-import itertools
 import json
 import os
 import shutil
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from retriever.embedding.local import Batch, padded
 from retriever.embedding.model_files import LocalModel
+from retriever.embedding.openvino_running import OpenVINORunner
 from retriever.embedding.options import Precision
 from retriever.embedding.precision import LEAST_COSINE, PROBES, agreement, choose
 from retriever.embedding.revision import HashMemo
@@ -32,12 +27,6 @@ from retriever.errors import EmbeddingError, MissingDependencyError
 FAITHFUL_COSINE = 0.9999
 """Mean cosine of the converted model to the original, both in float32: rounding alone."""
 HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
-LENGTH_STEP = 8
-"""Lengths are padded to multiples of this: each shape that is new costs the runtime time."""
-CALL_TOKENS = 2048
-"""Larger calls take more memory and are slower on a CPU."""
-WHOLE_CALL_TOKENS = 512
-"""So few are one call."""
 BLOB_FOLDER = "compiled"
 REFUSAL = "refusal.json"
 
@@ -84,61 +73,6 @@ def import_openvino() -> Any:
             else:
                 sys.modules[name] = before
     return openvino
-
-
-class OpenVINORunner:
-    """A compiled model; one batch at a time.
-
-    A few texts are one call on all cores. The calls of a batch run side by side, each on cores
-    of its own: one that another thread or process is busy on holds up its own call alone, where
-    one call on all cores would wait for the slowest at every step. All of them are begun at
-    once, so that they go on while another thread holds the interpreter, as Chroma does while it
-    writes.
-    """
-
-    def __init__(self, compiled: Callable[[str], Any]) -> None:
-        """Compile for single calls by `compiled`, which takes a performance hint."""
-        self._compiled = compiled
-        self._request = compiled("LATENCY").create_infer_request()
-        self._lanes: Any = None
-        self._requests: list[Any] = []
-
-    def run(self, batch: Batch) -> NDArray[np.floating]:
-        """Vectors of one batch: float32, shape (texts, dimension)."""
-        return self.embed(batch.ids)
-
-    def embed(self, ids: Sequence[list[int]]) -> NDArray[np.floating]:
-        """Vectors of token ids."""
-        if len(ids) * max(len(each) for each in ids) <= WHOLE_CALL_TOKENS:
-            # The request writes its next answer into the same memory.
-            alone: NDArray[np.float32] = self._request.infer(_inputs(ids))[0].copy()
-            return alone
-        self._lanes = self._lanes or self._compiled("THROUGHPUT")
-        lanes = int(self._lanes.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
-        calls = shared_out(ids, lanes=lanes)
-        while len(self._requests) < len(calls):
-            self._requests.append(self._lanes.create_infer_request())
-        begun = []
-        try:
-            for request, part in zip(self._requests, calls, strict=False):
-                request.start_async(_inputs(part))
-                begun.append(request)
-        finally:
-            for request in begun:
-                request.wait()
-        return np.concatenate([request.get_output_tensor(0).data for request in begun])
-
-
-def shared_out(ids: Sequence[list[int]], *, lanes: int) -> list[Sequence[list[int]]]:
-    """Texts of about one length as calls of about one size, a multiple of `lanes` if it can be."""
-    tokens = len(ids) * max(len(each) for each in ids)
-    rounds = -(-tokens // (CALL_TOKENS * lanes))
-    ends = np.linspace(0, len(ids), min(len(ids), rounds * lanes) + 1).round().astype(int)
-    return [ids[start:end] for start, end in itertools.pairwise(ends.tolist())]
-
-
-def _inputs(ids: Sequence[list[int]]) -> list[NDArray[np.int64]]:
-    return [*padded(ids, step=LENGTH_STEP)]
 
 
 class ConvertedModels:

@@ -5,11 +5,12 @@ and queries beyond the window are here.
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from retriever.embedding.calls import Calls, KeepRows
+from retriever.embedding.keeping import keep_nothing
 from retriever.embedding.options import EmbedderOptions
 from retriever.embedding.provider import Limits, Provider, Side
 from retriever.embedding.provider_tokens import Count
@@ -73,7 +74,7 @@ class RemoteEmbedder:
             EmbeddingUnavailable: a transient failure outlasted every try.
             BudgetExceeded: the next call would cost more than is left.
         """
-        return self.embed_chunks_keeping(texts, _keep_nothing)
+        return self.embed_chunks_keeping(texts, keep_nothing)
 
     def embed_chunks_keeping(self, texts: Sequence[str], keep: Keep) -> Vectors:
         """As `embed_chunks`; what each call brings is handed to `keep` when it comes.
@@ -133,10 +134,6 @@ class RemoteEmbedder:
                     f"{self._fingerprint.model}, {window} tokens: {text[:60]!r}... Nothing is ever "
                     "cut off: make smaller chunks (chunking.tokens)."
                 )
-
-
-def _keep_nothing(vectors: Mapping[str, Vectors]) -> None:
-    """For who has no use for parts."""
 
 
 def _drop(texts: Sequence[str], vectors: Vectors) -> None:

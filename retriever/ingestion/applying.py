@@ -12,7 +12,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from retriever import assembly
-from retriever.canary import checked_embedder, make_canary
 from retriever.chunking import Chunker
 from retriever.collection.physical import PhysicalCollection
 from retriever.collection.state import CollectionState, Run
@@ -22,13 +21,14 @@ from retriever.embedding.catalogue import find_row
 from retriever.embedding.speeds import SpeedLog
 from retriever.errors import LoadingError
 from retriever.indexing import Upkeep
-from retriever.ingestion.batching import Batch, Prepared, Totals, ahead_of_time, batches
+from retriever.ingestion.batching import Batch, Prepared, Totals
+from retriever.ingestion.embedding import EmbeddingStage
 from retriever.ingestion.planning import Plan
 from retriever.ingestion.selecting import embeddable
 from retriever.loading.loader import DocumentLoader
 from retriever.protocols import Embedder, SelectiveEmbedder
 from retriever.records import CorpusFile, IngestProgress, Skipped
-from retriever.timing import carried, stage, staged
+from retriever.timing import carried, stage
 
 Progress = Callable[[IngestProgress], None]
 
@@ -83,29 +83,6 @@ def _cut(files: Sequence[CorpusFile], line: Line) -> Iterator[Prepared]:
         yield Prepared(file=file, document=document, chunks=chunks, reading=reading)
 
 
-def embed_batch(
-    batch: Batch,
-    data: PhysicalCollection,
-    embedder: Embedder,
-    cache: VectorCache | None,
-    *,
-    plain: Embedder,
-) -> None:
-    """Embed what `data` lacks of a batch; the first that is embedded leaves its canary.
-
-    `embedder` is `plain` behind the cache and the canary's check.
-    """
-    with stage("compare"):
-        missing = batch.find_missing(data)
-    if not missing:
-        return
-    with stage("embed"):
-        if data.canary is None:
-            data.set_canary(make_canary(embedder, plain=plain))
-        cached = cache.get_many(embedder.fingerprint, missing) if cache else {}
-        batch.embed(embedder, cached.keys())
-
-
 @contextlib.contextmanager
 def _ends_parsing(loader: DocumentLoader) -> Iterator[None]:
     """Where a run stops early, end the file that is being parsed too: nobody waits for it."""
@@ -131,7 +108,9 @@ class PlanApplication:
         self._lexical = lexical
         self._outcome = Outcome()
         self._embedding_s = 0.0
-        self._embedder = checked_embedder(line.embedder, data, line.cache)
+        self._waited_s = 0.0
+        self._ended_s = 0.0
+        self._embedding = EmbeddingStage(data, line.embedder, line.cache)
 
     def apply(
         self, plan: Plan, state: CollectionState, *, unfinished: Mapping[str, bool]
@@ -163,12 +142,13 @@ class PlanApplication:
         return self._store.save(state)
 
     def _rate(self, before: float) -> float:
-        """Tokens embedded a second, if there were enough to tell."""
+        """Tokens a second on their way through the model, if there were enough to tell."""
         tokens = self._outcome.totals.tokens
         if tokens < ENOUGH_TOKENS or self._embedding_s == 0.0:
             return before
         rate, model = tokens / self._embedding_s, self._line.embedder.fingerprint.model
-        if find_row(model) is not None:
+        # Where files were waited for more than vectors, it is no measure of the model.
+        if find_row(model) is not None and 2 * self._waited_s > self._embedding_s:
             SpeedLog(assembly.user_cache_folder()).note(model, rate)
         return round(rate, 1)
 
@@ -181,26 +161,26 @@ class PlanApplication:
         self._lexical.delete(chunk_ids)
         self._outcome.totals.deleted += len(chunk_ids)
 
+    def _note_time(self, batch: Batch) -> None:
+        """Batches overlap: each counts from the end of the one before it."""
+        now_s = time.monotonic()
+        self._embedding_s += now_s - max(batch.begun_s, self._ended_s)
+        self._waited_s += batch.waited_s
+        self._ended_s = now_s
+
     def _write(self, files: Sequence[CorpusFile], state: CollectionState) -> CollectionState:
         """Embed each batch while the one before it is being written."""
         pending: Future[CollectionState] | None = None
         done = 0
         with (
             ThreadPoolExecutor(1, thread_name_prefix="retriever-write") as writer,
-            ahead_of_time(prepare(files, self._line)) as prepared,
+            self._embedding.embedded(
+                prepare(files, self._line), most_chunks=self._line.commit_chunks
+            ) as ready,
             _ends_parsing(self._line.loader),
         ):
-            made = batches(prepared, most_chunks=self._line.commit_chunks)
-            for batch in staged("wait for chunks", made):
-                began = time.monotonic()
-                embed_batch(
-                    batch,
-                    self._data,
-                    self._embedder,
-                    self._line.cache,
-                    plain=self._line.embedder,
-                )
-                self._embedding_s += time.monotonic() - began
+            for batch in ready:
+                self._note_time(batch)
                 if pending is not None:
                     state = _awaited(pending)
                     pending = None

@@ -1,5 +1,6 @@
 """A batch of documents on its way into a collection: what to embed, and the order of writes."""
 
+import time
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -9,11 +10,12 @@ import numpy as np
 
 from retriever.collection import rows
 from retriever.collection.physical import PhysicalCollection
+from retriever.embedding.keeping import begin_keeping, keep_nothing
 from retriever.embedding.vectors import document_vector
 from retriever.ingestion.planning import trusted_mtime_ns
 from retriever.ingestion.prefetching import prefetched
 from retriever.lexical import LexicalEntry
-from retriever.protocols import Embedder, Vectors
+from retriever.protocols import Embedder, Pending, Vectors
 from retriever.records import Chunk, CorpusFile, Document, DocumentRecord
 
 FILES_AHEAD = 512
@@ -74,6 +76,11 @@ class Batch:
     vectors: dict[str, Vectors] = field(default_factory=dict)
     """The new vectors, by chunk id."""
     totals: Totals = field(default_factory=Totals)
+    begun_s: float = field(default_factory=time.monotonic)
+    """When its embedding began, by the monotonic clock."""
+    waited_s: float = 0.0
+    """How long its vectors were waited for."""
+    _pending: Pending | None = None
 
     @property
     def chunk_count(self) -> int:
@@ -89,18 +96,36 @@ class Batch:
         self.totals.reused = len(chunks) - len(self.missing)
         return [chunk.embedded_text for chunk in self.missing]
 
-    def embed(self, embedder: Embedder, cached: Collection[str]) -> None:
-        """Embed what is missing; texts in `cached` are known to cost nothing."""
+    def begin_embedding(self, embedder: Embedder, cached: Collection[str]) -> None:
+        """Begin to embed what is missing; texts in `cached` are known to cost nothing."""
         window = embedder.fingerprint.window_tokens
-        vectors = embedder.embed_chunks([chunk.embedded_text for chunk in self.missing])
-        self.vectors = {
-            chunk.id: vector for chunk, vector in zip(self.missing, vectors, strict=True)
-        }
+        texts = [chunk.embedded_text for chunk in self.missing]
+        self.begun_s = time.monotonic()
+        self._pending = begin_keeping(embedder, texts, keep_nothing)
         made = [chunk for chunk in self.missing if chunk.embedded_text not in cached]
         self.totals.embedded = len(made)
         self.totals.reused += len(self.missing) - len(made)
         self.totals.tokens = sum(chunk.token_count for chunk in made)
         self.totals.tokens_cut = sum(max(0, chunk.token_count - window) for chunk in self.missing)
+
+    def end_embedding(self) -> None:
+        """Wait for the vectors that were begun, if any were."""
+        began_s = time.monotonic()
+        if self._pending is not None:
+            made = zip(self.missing, self._pending.result(), strict=True)
+            self.vectors = {chunk.id: vector for chunk, vector in made}
+            self._pending = None
+        self.waited_s = time.monotonic() - began_s
+
+    def cancel(self) -> None:
+        """Stop what was begun, soon."""
+        if self._pending is not None:
+            self._pending.cancel()
+
+    def shares_texts(self, other: "Batch") -> bool:
+        """Whether both lack a vector of the same text."""
+        theirs = {chunk.embedded_text for chunk in other.missing}
+        return any(chunk.embedded_text in theirs for chunk in self.missing)
 
     def write(self, data: PhysicalCollection, *, dimension: int) -> None:
         """Write in the order that loses nothing: chunks, records, then what is stale."""

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from retriever import assembly
-from retriever.canary import checked_embedder
 from retriever.chunking import Chunker, ChunkingOptions
 from retriever.collection.physical import PhysicalCollection
 from retriever.collection.state import CollectionState, Run, differences
@@ -24,8 +23,8 @@ from retriever.errors import (
 )
 from retriever.evaluation.questions import Question
 from retriever.indexing import save_in_step
-from retriever.ingestion.applying import embed_batch
-from retriever.ingestion.batching import Prepared, Totals, ahead_of_time, batches
+from retriever.ingestion.batching import Prepared, Totals, batches
+from retriever.ingestion.embedding import EmbeddingStage
 from retriever.ingestion.selecting import embeddable, has_left_out
 from retriever.ingestion.surveying import refuse_unfinished
 from retriever.protocols import Embedder, SelectiveEmbedder
@@ -266,13 +265,13 @@ class _Swap:
 
     def _build(self, target: PhysicalCollection, progress: Progress | None) -> tuple[Totals, int]:
         totals, done = Totals(), 0
-        embedder = checked_embedder(self._embedder, target, self._cache)
         manifest = list(self._live.manifest())
         _forget(target, [record.source for record in manifest if record.status == "skipped"])
         sources: set[str] = set()
-        with ahead_of_time(self.prepared()) as prepared:
-            for batch in batches(prepared, most_chunks=self._settings.ingestion.commit_chunks):
-                embed_batch(batch, target, embedder, self._cache, plain=self._embedder)
+        most_chunks = self._settings.ingestion.commit_chunks
+        embedding = EmbeddingStage(target, self._embedder, self._cache)
+        with embedding.embedded(self.prepared(), most_chunks=most_chunks) as ready:
+            for batch in ready:
                 batch.write(target, dimension=self.wanted.embedding.dimension)
                 totals.add(batch.totals)
                 done += len(batch.prepared)

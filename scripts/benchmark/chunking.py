@@ -31,7 +31,8 @@ import numpy as np
 from rival_chunkers import Cut, Piece, Span, recursive, windows
 
 from retriever.chunking import Chunker, ChunkingOptions
-from retriever.embedding.cache import CachingEmbedder, VectorCache
+from retriever.embedding.cache import VectorCache
+from retriever.embedding.caching import CachingEmbedder
 from retriever.embedding.opening import open_embedder
 from retriever.embedding.options import EmbedderOptions
 from retriever.loading import DocumentLoader, LoadingOptions

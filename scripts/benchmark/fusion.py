@@ -29,7 +29,8 @@ from numpy.typing import NDArray
 from quality import ndcg, read_jsonl, read_judgements, recall
 
 from retriever import assembly, fusion
-from retriever.embedding.cache import CachingEmbedder, VectorCache
+from retriever.embedding.cache import VectorCache
+from retriever.embedding.caching import CachingEmbedder
 from retriever.ingestion.roots import resolve
 from retriever.lexical import LexicalEntry, LexicalIndex
 from retriever.loading.walking import walk

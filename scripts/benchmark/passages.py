@@ -28,7 +28,8 @@ import numpy as np
 from chunking import agreement, load_folder, read_questions
 from rival_chunkers import Cut, Piece, Span, recursive, windows
 
-from retriever.embedding.cache import CachingEmbedder, VectorCache
+from retriever.embedding.cache import VectorCache
+from retriever.embedding.caching import CachingEmbedder
 from retriever.embedding.opening import open_embedder
 from retriever.embedding.options import EmbedderOptions
 from retriever.fusion import fuse
