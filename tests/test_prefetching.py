@@ -64,11 +64,39 @@ def test_leaving_early_stops_the_thread() -> None:
     assert not [thread for thread in threading.enumerate() if "prefetch" in thread.name]
 
 
+def document(chunks: int) -> Prepared:
+    some: Any = range(chunks)
+    file: Any = None
+    return Prepared(file=file, document=None, chunks=some)
+
+
 def test_the_model_has_work_early_and_later_batches_are_large() -> None:
     """The first batch is small, each one twice the one before it, up to the setting."""
-    chunks: Any = range(10)
-    file: Any = None
-    documents = [Prepared(file=file, document=None, chunks=chunks)] * 500
+    documents = [document(10)] * 500
     sizes = [batch.chunk_count for batch in batches(documents, most_chunks=1_000)]
     assert sizes == [130, 260, 520, 1_000, 1_000, 1_000, 1_000, 90]
     assert [batch.chunk_count for batch in batches(documents[:6], most_chunks=20)] == [20, 20, 20]
+
+
+@given(
+    st.lists(st.integers(0, 40), max_size=900), st.integers(1, 1_500), st.none() | st.just("told")
+)
+def test_batches_hold_every_document_once_in_order(
+    sizes: list[int], most: int, told: str | None
+) -> None:
+    documents = [document(size) for size in sizes]
+    files = len(documents) if told else None
+    made = list(batches(documents, most_chunks=most, files=files))
+    assert [one for batch in made for one in batch.prepared] == documents
+    largest = max(sizes, default=0)
+    assert all(batch.chunk_count < most + max(largest, 1) for batch in made)
+
+
+def test_the_last_batches_are_small_where_the_number_of_files_is_known() -> None:
+    documents = [document(10) for _ in range(600)]
+    sizes = [
+        batch.chunk_count for batch in batches(documents, most_chunks=1_000, files=len(documents))
+    ]
+    assert sizes[:4] == [130, 260, 520, 1_000]
+    assert sizes[-4:] == sorted(sizes[-4:], reverse=True)
+    assert sizes[-1] <= 130

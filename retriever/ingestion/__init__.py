@@ -1,6 +1,6 @@
 """Folders into a collection: look, plan, apply, report.
 
-`surveying` looks and `planning` decides, `applying` does it in batches (`batching`) that `embedding`
+`surveying` looks and `planning` decides, `applying` does it in batches (`batching`), `embedding`
 keeps the model busy with, `runs` puts them together.
 """
 

@@ -175,7 +175,9 @@ class PlanApplication:
         with (
             ThreadPoolExecutor(1, thread_name_prefix="retriever-write") as writer,
             self._embedding.embedded(
-                prepare(files, self._line), most_chunks=self._line.commit_chunks
+                prepare(files, self._line),
+                most_chunks=self._line.commit_chunks,
+                files=len(files),
             ) as ready,
             _ends_parsing(self._line.loader),
         ):

@@ -21,7 +21,8 @@ from retriever.records import Chunk, CorpusFile, Document, DocumentRecord
 FILES_AHEAD = 512
 CHARACTERS_AHEAD = 16_000_000
 FIRST_CHUNKS = 128
-"""Chunks of a run's first batch: the model has work as soon as so many are cut."""
+"""Chunks of a run's first and last batch: the model has work as soon as so many are cut, and
+little is left to write when it has none."""
 MOST_FILES = 256
 """Files of a batch, where they are too small to fill it with chunks."""
 
@@ -225,19 +226,26 @@ def _weight(one: Prepared) -> int:
     return len(one.document.text) if one.document is not None else 0
 
 
-def batches(prepared: Iterable[Prepared], *, most_chunks: int) -> Iterator[Batch]:
+def batches(
+    prepared: Iterable[Prepared], *, most_chunks: int, files: int | None = None
+) -> Iterator[Batch]:
     """Documents in batches that end with the one that brings them to `most_chunks`.
 
-    The first ones are smaller, each twice as large as the one before it.
+    The first ones are smaller, each at most twice as large as the one before it. So are the last
+    ones, if it is told how many `files` there are: nothing goes on beside the last batch's write.
     """
     wanted = min(most_chunks, FIRST_CHUNKS)
-    batch = Batch()
+    batch, done, done_chunks = Batch(), 0, 0
     for one in prepared:
         batch.prepared.append(one)
         if batch.chunk_count >= wanted or len(batch.prepared) >= MOST_FILES:
+            done, done_chunks = done + len(batch.prepared), done_chunks + batch.chunk_count
             yield batch
             batch = Batch()
             wanted = min(most_chunks, 2 * wanted)
+            if files is not None:
+                left = (files - done) * done_chunks // done
+                wanted = min(wanted, max(FIRST_CHUNKS, left // 2))
     if batch.prepared:
         yield batch
 

@@ -27,9 +27,9 @@ class EmbeddingStage:
 
     @contextlib.contextmanager
     def embedded(
-        self, prepared: Iterable[Prepared], *, most_chunks: int
+        self, prepared: Iterable[Prepared], *, most_chunks: int, files: int
     ) -> Iterator[Iterator[Batch]]:
-        """The documents in batches, in order, each with the vectors that the collection lacks.
+        """So many documents in batches, in order, each with the vectors that are lacking.
 
         Documents are read while earlier ones are embedded, and the next batch is begun before
         this one's vectors are waited for, so that the model is never without work. Where the
@@ -37,7 +37,7 @@ class EmbeddingStage:
         """
         begun: deque[Batch] = deque()
         with ahead_of_time(prepared) as read:
-            made = staged("wait for chunks", batches(read, most_chunks=most_chunks))
+            made = staged("wait for chunks", batches(read, most_chunks=most_chunks, files=files))
             try:
                 yield self._in_turn(made, begun)
             finally:

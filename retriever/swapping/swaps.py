@@ -270,7 +270,9 @@ class _Swap:
         sources: set[str] = set()
         most_chunks = self._settings.ingestion.commit_chunks
         embedding = EmbeddingStage(target, self._embedder, self._cache)
-        with embedding.embedded(self.prepared(), most_chunks=most_chunks) as ready:
+        with embedding.embedded(
+            self.prepared(), most_chunks=most_chunks, files=len(manifest)
+        ) as ready:
             for batch in ready:
                 batch.write(target, dimension=self.wanted.embedding.dimension)
                 totals.add(batch.totals)
