@@ -54,8 +54,12 @@ class OpenVINORunner:
         if len(ids) * max(lengths) <= FEW_TOKENS:
             return Later(lambda: self._embed_few(ids))
         calls = _Calls(len(ids), self._take, self._requests.append)
-        for places in in_calls(lengths, lanes=self._lane_count()):
-            calls.begin(places, padded([ids[place] for place in places], step=1))
+        try:
+            for places in in_calls(lengths, lanes=self._lane_count()):
+                calls.begin(places, padded([ids[place] for place in places], step=1))
+        except BaseException:
+            calls.cancel()
+            raise
         return calls
 
     def _embed_few(self, ids: Sequence[list[int]]) -> NDArray[np.floating]:
