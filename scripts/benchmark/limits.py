@@ -8,8 +8,8 @@ operations for a token are counted from its `config.json`. The distance is the t
 embedded a second over the tokens that the rate would allow.
 
 The overlap is the time of a whole ingest of FOLDER, as a command in a process of its own, over the
-time that another process takes to load the model and embed the same chunks and nothing else; they
-take turns.
+time that another process takes to load the model and embed the same chunks in one call and nothing
+else; they take turns.
 """
 
 import argparse
@@ -47,8 +47,7 @@ embedder = open_configured_embedder(Settings.load(*sys.argv[2:]))
 texts = json.loads(open(sys.argv[1], encoding="utf-8").read())
 embedder.embed_chunks(texts[:1])
 loaded_s = time.perf_counter() - began_s
-for start in range(0, len(texts), 512):
-    embedder.embed_chunks(texts[start : start + 512])
+embedder.embed_chunks(texts)
 print(json.dumps([loaded_s, time.perf_counter() - began_s]))
 """
 
