@@ -35,6 +35,7 @@ class OpenVINORunner:
         self._on_all_cores = compiled("LATENCY").create_infer_request()
         self._lanes: Any = None
         self._requests: list[Any] = []
+        self._stopping: list[Any] = []
         self._lock = threading.Lock()
 
     def run(self, batch: Batch) -> NDArray[np.floating]:
@@ -53,7 +54,9 @@ class OpenVINORunner:
         lengths = [len(each) for each in ids]
         if len(ids) * max(lengths) <= FEW_TOKENS:
             return Later(lambda: self._embed_few(ids))
-        calls = _Calls(len(ids), self._take, self._requests.append)
+        calls = _Calls(
+            len(ids), self._take, give_back=self._requests.append, stop=self._stopping.append
+        )
         try:
             for places in in_calls(lengths, lanes=self._lane_count()):
                 calls.begin(places, padded([ids[place] for place in places], step=1))
@@ -72,6 +75,8 @@ class OpenVINORunner:
     def _lane_count(self) -> int:
         with self._lock:
             self._lanes = self._lanes or self._compiled("THROUGHPUT")
+            # To drop one that is in line still would be to wait for all that is before it.
+            self._stopping[:] = [one for one in self._stopping if not _is_done(one)]
         return int(self._lanes.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
 
     def _take(self) -> Any:
@@ -83,11 +88,17 @@ class _Calls:
     """The calls of one batch."""
 
     def __init__(
-        self, texts: int, take: Callable[[], Any], give_back: Callable[[Any], None]
+        self,
+        texts: int,
+        take: Callable[[], Any],
+        *,
+        give_back: Callable[[Any], None],
+        stop: Callable[[Any], None],
     ) -> None:
         self._texts = texts
         self._take = take
         self._give_back = give_back
+        self._stop = stop
         self._begun: deque[tuple[list[int], Any]] = deque()
 
     def begin(self, places: list[int], given: Sequence[NDArray[np.int64]]) -> None:
@@ -112,7 +123,16 @@ class _Calls:
 
     def cancel(self) -> None:
         while self._begun:
-            self._begun.popleft()[1].cancel()
+            request = self._begun.popleft()[1]
+            request.cancel()
+            self._stop(request)
+
+
+def _is_done(request: Any) -> bool:
+    try:
+        return bool(request.wait_for(0))
+    except RuntimeError:  # it was cancelled
+        return True
 
 
 def in_calls(lengths: Sequence[int], *, lanes: int) -> Iterator[list[int]]:
