@@ -1,7 +1,7 @@
 """Folders into a collection: look, plan, apply, report.
 
-`surveying` looks and `planning` decides, `applying` does it in batches (`batching`), `embedding`
-keeps the model busy with, `runs` puts them together.
+`surveying` looks and `planning` decides, `applying` does it in batches (`batching`) whose vectors
+`embedding` brings, `runs` puts them together.
 """
 
 from retriever.ingestion.runs import IngestEstimate, IngestOptions, estimate, ingest

@@ -164,8 +164,9 @@ class PlanApplication:
     def _note_time(self, batch: Batch) -> None:
         """Batches overlap: each counts from the end of the one before it."""
         now_s = time.monotonic()
-        self._embedding_s += now_s - max(batch.begun_s, self._ended_s)
-        self._waited_s += batch.waited_s
+        if batch.totals.tokens:
+            self._embedding_s += now_s - max(batch.begun_s, self._ended_s)
+            self._waited_s += batch.waited_s
         self._ended_s = now_s
 
     def _write(self, files: Sequence[CorpusFile], state: CollectionState) -> CollectionState:
