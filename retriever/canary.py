@@ -136,7 +136,7 @@ class CheckedEmbedder:
         """As `embed_chunks`, with vectors handed to `keep` part by part."""
         return embed_keeping(self._ready(), texts, keep)
 
-    def begin_chunks(self, texts: Sequence[str], keep: Keep) -> Pending:
+    def begin_chunks(self, texts: Sequence[str], keep: Keep) -> Pending[Vectors]:
         """Check, and begin what `embed_chunks` does where the embedder can."""
         return begin_keeping(self._ready(), texts, keep)
 

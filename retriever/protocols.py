@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from retriever.records import EmbeddingFingerprint
 
 Vectors = NDArray[np.float32]
+V_co = TypeVar("V_co", covariant=True)
 
 Keep = Callable[[Mapping[str, Vectors]], None]
 """Takes vectors by text, as they come."""
@@ -96,10 +97,10 @@ class KeepingEmbedder(Protocol):
         ...
 
 
-class Pending(Protocol):
+class Pending(Protocol[V_co]):
     """Texts on their way to vectors."""
 
-    def result(self) -> Vectors:
+    def result(self) -> V_co:
         """Wait for the vectors, in the order of the texts. To be asked for once.
 
         Raises:
@@ -116,7 +117,7 @@ class Pending(Protocol):
 class AheadEmbedder(Protocol):
     """An embedder that works on texts while its caller does something else."""
 
-    def begin_chunks(self, texts: Sequence[str], keep: Keep) -> Pending:
+    def begin_chunks(self, texts: Sequence[str], keep: Keep) -> Pending[Vectors]:
         """Begin what `embed_chunks` does; `keep` is given each part while it is waited for.
 
         Raises:

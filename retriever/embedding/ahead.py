@@ -1,26 +1,21 @@
 """Work that goes on while nobody waits for it: what is promised, and parts begun ahead of need."""
 
+import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from retriever.protocols import Pending
 
 P = TypeVar("P")
 V = TypeVar("V")
 
 
-class Begun(Protocol):
-    """A part that somebody works on."""
-
-    def result(self) -> NDArray[np.floating]:
-        """Wait for its vectors. To be asked for once."""
-        ...
-
-    def cancel(self) -> None:
-        """Stop, soon; safe to repeat, and after `result`."""
-        ...
+Begun = Pending[NDArray[np.floating]]
+"""A part that somebody works on; its vectors as a model makes them, of any length."""
 
 
 def _nothing() -> None:
@@ -70,9 +65,5 @@ class Ahead(Generic[P]):
             self._begun.popleft()[1].cancel()
 
     def _begin_more(self) -> None:
-        while len(self._begun) < self._most:
-            for part in self._parts:
-                self._begun.append((part, self._begin(part)))
-                break
-            else:
-                return
+        for part in itertools.islice(self._parts, self._most - len(self._begun)):
+            self._begun.append((part, self._begin(part)))

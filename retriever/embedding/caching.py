@@ -14,15 +14,15 @@ from retriever.records import EmbeddingFingerprint
 
 
 class CachingEmbedder:
-    """An embedder that asks the cache first and keeps what it embeds, slice by slice.
+    """An embedder that asks the cache first and keeps what it embeds, part by part.
 
-    A process that is killed loses at most one slice. Queries are not cached.
+    A process that is killed loses at most the parts that it was at. Queries are not cached.
     """
 
     def __init__(
         self, embedder: Embedder, cache: VectorCache, *, slice_texts: int = SLICE_TEXTS
     ) -> None:
-        """Wrap `embedder`; `slice_texts` texts are embedded between two writes to the cache."""
+        """Wrap `embedder`; where it gives no parts, `slice_texts` texts are one."""
         self._embedder = embedder
         self._cache = cache
         self._slice_texts = slice_texts
@@ -53,7 +53,7 @@ class CachingEmbedder:
         """
         return self.begin_chunks(texts, keep_nothing).result()
 
-    def begin_chunks(self, texts: Sequence[str], keep: Keep) -> Pending:
+    def begin_chunks(self, texts: Sequence[str], keep: Keep) -> Pending[Vectors]:
         """Look for texts in the cache and begin to embed the others, which `keep` is given too.
 
         A text that is on its way from an earlier call is not in the cache yet.

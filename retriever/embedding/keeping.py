@@ -40,7 +40,7 @@ def embed_keeping(
 
 def begin_keeping(
     embedder: Embedder, texts: Sequence[str], keep: Keep, *, slice_texts: int = SLICE_TEXTS
-) -> Pending:
+) -> Pending[Vectors]:
     """Begin what `embed_keeping` does, where the embedder can go on while nobody waits."""
     if texts and isinstance(embedder, AheadEmbedder):
         return embedder.begin_chunks(texts, keep)

@@ -160,7 +160,7 @@ class LocalEmbedder:
             return [text]
         return split_to_fit(self._tokenizer, text, prefix=prefix, window_tokens=window)
 
-    def begin_chunks(self, texts: Sequence[str], keep: Keep) -> Pending:
+    def begin_chunks(self, texts: Sequence[str], keep: Keep) -> Pending[Vectors]:
         """Begin what `embed_chunks` does; `keep` is given what each batch brings.
 
         Raises:
@@ -171,7 +171,7 @@ class LocalEmbedder:
     def _embed(self, texts: Sequence[str], side: Side) -> Vectors:
         return self._begin(texts, side, keep_nothing).result()
 
-    def _begin(self, texts: Sequence[str], side: Side, keep: Keep) -> Pending:
+    def _begin(self, texts: Sequence[str], side: Side, keep: Keep) -> Pending[Vectors]:
         if not texts:
             return Later(lambda: no_vectors(self.fingerprint.dimension))
         prefix = self._prefix(side)

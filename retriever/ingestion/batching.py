@@ -81,7 +81,7 @@ class Batch:
     """When its embedding began, by the monotonic clock."""
     waited_s: float = 0.0
     """How long its vectors were waited for."""
-    _pending: Pending | None = None
+    _pending: Pending[Vectors] | None = None
 
     @property
     def chunk_count(self) -> int:

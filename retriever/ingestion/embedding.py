@@ -47,13 +47,13 @@ class EmbeddingStage:
     def _in_turn(self, made: Iterable[Batch], begun: deque[Batch]) -> Iterator[Batch]:
         for batch in made:
             with stage("compare"):
-                batch.find_missing(self._data)
+                missing = batch.find_missing(self._data)
             # A text that both have is embedded once, and found in the cache by the second.
             if begun and begun[0].shares_texts(batch):
                 yield _ended(begun)
             try:
                 with stage("embed"):
-                    self._begin(batch)
+                    self._begin(batch, missing)
             except EmbeddingError:
                 if begun:
                     yield _ended(begun)
@@ -64,14 +64,13 @@ class EmbeddingStage:
         if begun:
             yield _ended(begun)
 
-    def _begin(self, batch: Batch) -> None:
+    def _begin(self, batch: Batch, missing: list[str]) -> None:
         """Begin a batch; the first that lacks a vector leaves the collection's canary."""
-        if not batch.missing:
+        if not missing:
             return
         if self._data.canary is None:
             self._data.set_canary(make_canary(self._embedder, plain=self._plain))
-        texts = [chunk.embedded_text for chunk in batch.missing]
-        cached = self._cache.get_many(self._embedder.fingerprint, texts) if self._cache else {}
+        cached = self._cache.get_many(self._embedder.fingerprint, missing) if self._cache else {}
         batch.begin_embedding(self._embedder, cached.keys())
 
 
