@@ -386,6 +386,14 @@ def test_memory_keeps_a_collection_as_long_as_the_process(
     assert not (tmp_path / "state").exists()
 
 
+def test_a_folder_that_is_not_there_leaves_nothing_behind(
+    settings: Settings, tmp_path: Path
+) -> None:
+    with pytest.raises(SettingsError, match="There is no folder"):
+        ingest(tmp_path / "nowhere", settings)
+    assert not settings.storage.path.exists()
+
+
 def test_no_thread_is_left_when_a_run_fails(
     settings: Settings, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

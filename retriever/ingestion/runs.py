@@ -15,6 +15,7 @@ from retriever.indexing import kept_in_step
 from retriever.ingestion.applying import Line, Outcome, PlanApplication, Progress, prepare
 from retriever.ingestion.batching import batches
 from retriever.ingestion.glancing import find_unchanged
+from retriever.ingestion.roots import resolve
 from retriever.ingestion.surveying import IngestOptions, Survey, refuse_deletions, survey
 from retriever.records import ChunkCounts, IngestReport, Skipped
 from retriever.repairing.recovering import open_sound_store
@@ -84,6 +85,8 @@ def ingest(
     started = time.monotonic()
     settings = settings or Settings.load()
     options = options or IngestOptions()
+    if settings.storage.mode == "embedded" and not settings.storage.path.exists():
+        resolve(_each(folders), {})  # a mistyped folder leaves no state folder behind
     with _line(settings, options, assembly.open_cache) as line:
         with stage("look"):
             found = find_unchanged(
