@@ -20,10 +20,9 @@ from retriever.collection.state import Canary
 from retriever.embedding.cache import VectorCache
 from retriever.embedding.caching import CachingEmbedder
 from retriever.embedding.keeping import begin_keeping, embed_keeping
-from retriever.embedding.vectors import no_vectors
+from retriever.embedding.queries import embed_queries
 from retriever.errors import EmbeddingRejected, FingerprintMismatch
 from retriever.protocols import (
-    BatchQueryEmbedder,
     Embedder,
     Keep,
     Pending,
@@ -146,12 +145,7 @@ class CheckedEmbedder:
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
         """Embed queries in one batch where the embedder can: shape (len(texts), dimension)."""
-        ready = self._ready()
-        if isinstance(ready, BatchQueryEmbedder):
-            return ready.embed_queries(texts)
-        if not texts:
-            return no_vectors(self.fingerprint.dimension)
-        return np.stack([ready.embed_query(text) for text in texts])
+        return embed_queries(self._ready(), texts)
 
     def embed_tokens(self, texts: Sequence[str], *, side: Side) -> list[TokenVectors]:
         """The vector of each token, where the embedder can; `protocols.TokenEmbedder` says more.

@@ -8,8 +8,9 @@ import numpy as np
 from retriever.embedding.ahead import Later
 from retriever.embedding.cache import VectorCache
 from retriever.embedding.keeping import SLICE_TEXTS, begin_keeping, keep_nothing
+from retriever.embedding.queries import embed_queries
 from retriever.embedding.vectors import no_vectors
-from retriever.protocols import BatchQueryEmbedder, Embedder, Keep, Pending, Vectors
+from retriever.protocols import Embedder, Keep, Pending, Vectors
 from retriever.records import EmbeddingFingerprint
 
 
@@ -84,8 +85,4 @@ class CachingEmbedder:
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
         """Embed queries: float32, shape (len(texts), dimension)."""
-        if isinstance(self._embedder, BatchQueryEmbedder):
-            return self._embedder.embed_queries(texts)
-        if not texts:
-            return no_vectors(self.fingerprint.dimension)
-        return np.stack([self._embedder.embed_query(text) for text in texts])
+        return embed_queries(self._embedder, texts)

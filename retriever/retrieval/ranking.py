@@ -12,11 +12,12 @@ from typing import Literal
 
 import numpy as np
 
+from retriever.embedding.queries import embed_queries
 from retriever.embedding.vectors import no_vectors
 from retriever.errors import NothingToEmbed
 from retriever.fusion import HALF_BM25, Fused, fuse
 from retriever.lexical import LexicalIndex
-from retriever.protocols import BatchQueryEmbedder, Embedder, Vectors
+from retriever.protocols import Embedder, Vectors
 from retriever.records import Candidate
 from retriever.retrieval.selecting import nearest, select
 from retriever.retrieval.snapshots import Snapshot
@@ -110,7 +111,7 @@ def _embedded(snapshot: Snapshot, request: Request) -> tuple[Vectors, Sequence[i
     embedder = snapshot.embedder()
     with stage("embed"):
         try:
-            return _embed(embedder, request.queries), range(len(request.queries))
+            return embed_queries(embedder, request.queries), range(len(request.queries))
         except NothingToEmbed:
             if request.mode != "hybrid":
                 raise
@@ -172,9 +173,3 @@ def _embed_known(embedder: Embedder, queries: Sequence[str]) -> tuple[Vectors, S
             vectors.append(embedder.embed_query(query)[None])
             places.append(place)
     return np.vstack(vectors), places
-
-
-def _embed(embedder: Embedder, queries: Sequence[str]) -> Vectors:
-    if len(queries) > 1 and isinstance(embedder, BatchQueryEmbedder):
-        return embedder.embed_queries(queries)
-    return np.stack([embedder.embed_query(query) for query in queries])
