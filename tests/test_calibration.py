@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,12 @@ from scipy.optimize import minimize
 
 from retriever.calibration import Calibration, fit, read_calibration, write_calibration
 from retriever.errors import SettingsError
+from retriever.evaluation.asking import Answered
+from retriever.evaluation.calibrating import pairs_of
+from retriever.evaluation.questions import Answer, Question
 from retriever.evaluation.runs import EvaluationOptions, evaluate
 from retriever.ingestion import ingest
+from retriever.records import Passage
 from retriever.retrieval import Retriever
 from retriever.settings import Settings
 
@@ -113,6 +118,26 @@ def test_a_curve_for_other_scores_is_refused_or_left_out(
         pytest.warns(UserWarning, match="no probability: .* learned with another"),
     ):
         assert retriever.retrieve("pump")[0].probability is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "answers"),
+    [
+        (Answer("a.pdf", page=2), True),
+        (Answer("a.pdf", page=3), False),
+        (Answer("a.pdf", page=2, start=25, end=28), True),
+        (Answer("a.pdf", page=2, start=80, end=90), False),
+    ],
+)
+def test_a_joined_passage_answers_wherever_one_of_its_chunks_does(
+    answer: Answer, *, answers: bool
+) -> None:
+    """By page it does for each page that it was joined from, by span where it overlaps it."""
+    first = Passage("1", 1, 0.6, "x" * 20, "a.pdf", 0, 20, page=1)
+    second = Passage("2", 2, 0.5, "x" * 20, "a.pdf", 20, 40, page=2)
+    joined = replace(first, text="x" * 40, end=40, parts=(first, second))
+    asked = Answered(Question("x", (answer,)), (joined,), 0.6, unit="page")
+    assert pairs_of(asked) == [(0.6, answers)]
 
 
 def test_an_evaluation_learns_a_curve_from_unanswerable_questions_too(

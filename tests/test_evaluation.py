@@ -4,6 +4,7 @@ import json
 import math
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from judged_sets import DOCUMENTS, write_judged_set
+from sample_files import pdf
 
 from retriever.errors import SettingsError
 from retriever.evaluation import locating, resampling, spans
 from retriever.evaluation.abstention import judge_abstention
+from retriever.evaluation.asking import Answered
 from retriever.evaluation.beir import read_judged_set, write_corpus
 from retriever.evaluation.comparing import (
     compare_configurations,
@@ -23,7 +26,7 @@ from retriever.evaluation.comparing import (
 )
 from retriever.evaluation.measures import JudgedRanking, judge, parse_measure
 from retriever.evaluation.page import comparison_page, evaluation_page
-from retriever.evaluation.questions import Question, read_questions
+from retriever.evaluation.questions import Answer, Question, read_questions
 from retriever.evaluation.report import as_markdown, as_object
 from retriever.evaluation.runs import EvaluationOptions, evaluate
 from retriever.evaluation.tuning import (
@@ -283,6 +286,56 @@ def test_questions_for_the_live_collection_are_judged_by_source_page_and_span(
     assert found.values["Token recall@5"][0] == 1.0
     assert np.isnan(found.values["Token recall@5"][1:]).all()
     assert found.estimates["Token recall@5"].value == 1.0
+
+
+THEMES = ("valve brass pump", "dome crank hand", "bus market hill", "mirror water", "travel pay")
+
+
+def write_pages(folder: Path) -> Path:
+    """A folder with a PDF of five pages, a chunk each, that follow one another."""
+    folder.mkdir()
+    filling = "\n".join("the keeper signs the book beside the door" for _ in range(6))
+    pages = [f"{words} {words}\n{filling}" for words in THEMES]
+    (folder / "guide.pdf").write_bytes(pdf(*pages))
+    return folder
+
+
+def ask_of_pages(path: Path) -> Path:
+    """A question of each page."""
+    rows = [
+        {"question": words, "answers": [{"source": "corpus/guide.pdf", "page": page}]}
+        for page, words in enumerate(THEMES, start=1)
+    ]
+    return write_lines(path, *rows)
+
+
+@pytest.mark.parametrize("joined", [True, False])
+def test_a_page_is_found_by_a_passage_that_was_joined_from_chunks_of_several_pages(
+    make_settings: MakeSettings, tmp_path: Path, *, joined: bool
+) -> None:
+    """Every page is the best for its question, whether neighbours are joined or not."""
+    settings = make_settings(**{"retrieval.merge_neighbours": joined})
+    ingest(write_pages(tmp_path / "corpus"), settings)
+    found = evaluate(ask_of_pages(tmp_path / "q.jsonl"), settings)
+    assert [len(one.passages) for one in found.answered] == [1 if joined else 5] * 5
+    assert found.values["nDCG@10"].tolist() == [1.0] * 5
+    assert [one.found[0] for one in found.answered] == [
+        f"corpus/guide.pdf#{page}" for page in range(1, 6)
+    ]
+    written = evaluation_page(found)
+    assert 'corpus/guide.pdf#5 <span class="right">answers</span>' in written
+
+
+def test_a_page_counts_once_and_the_pages_of_a_passage_rank_by_their_best_chunks() -> None:
+    """A passage of two pages takes two ranks, its best chunk's page before its first page."""
+    second = replace(passage(10, 20), page=2)
+    first = replace(passage(0, 10), page=1)
+    copy = replace(passage(0, 10, source="b.md"), page=7)
+    joined = replace(second, start=0, page=1, parts=(second, first), duplicates=(copy,))
+    again, next_one = replace(passage(20, 30), page=2), replace(passage(30, 40), page=3)
+    question = Question("x", (Answer("a.md", page=2),))
+    answered = Answered(question, (joined, again, next_one), 0.5, unit="page")
+    assert answered.found == ("a.md#2", "a.md#1", "b.md#7", "a.md#3")
 
 
 def test_a_question_may_carry_a_filter(corpus: Path, settings: Settings, tmp_path: Path) -> None:

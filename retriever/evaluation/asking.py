@@ -52,14 +52,29 @@ class Answered:
 
     @property
     def found(self) -> tuple[str, ...]:
-        """The units of the passages, best first, each once; a duplicate's place counts as found."""
-        places = (place for one in self.passages for place in (one, *one.duplicates))
-        return tuple(dict.fromkeys(self.unit_of(place) for place in places))
+        """The units of the passages, best first, each once, where its first passage stands.
 
-    def unit_of(self, passage: Passage) -> str:
-        """What is judged of a passage: its document's name, with `#page` for pages."""
-        name = self.ids.get(passage.source, passage.source)
-        return page_unit(name, passage.page) if self.unit == "page" else name
+        All units of a passage come before those of the next: one that covers many pages takes as
+        many ranks, so that joining alone lifts no measure.
+        """
+        return tuple(dict.fromkeys(unit for one in self.passages for unit in self.units_of(one)))
+
+    def units_of(self, passage: Passage) -> tuple[str, ...]:
+        """What is judged of a passage, each once: documents by name, pages as `name#page`.
+
+        A joined passage counts where each of its chunks begins, the best first, and where it
+        begins itself; the places of its duplicates follow.
+        """
+        places = (*passage.parts, passage, *passage.duplicates)
+        return tuple(dict.fromkeys(map(self._unit_at, places)))
+
+    def document_of(self, passage: Passage) -> str:
+        """The name that judgements use for a passage's document."""
+        return self.ids.get(passage.source, passage.source)
+
+    def _unit_at(self, place: Passage) -> str:
+        name = self.document_of(place)
+        return page_unit(name, place.page) if self.unit == "page" else name
 
     @property
     def grades(self) -> dict[str, int]:

@@ -46,7 +46,7 @@ def learn(asked: Sequence[Answered], settings: Settings) -> Learned:
             f"{len(asked)} questions are too few to learn probabilities from: judge at least "
             f"{LEAST_QUESTIONS}."
         )
-    pairs = [_pairs(one) for one in asked]
+    pairs = [pairs_of(one) for one in asked]
     every = _flat(pairs)
     slope, intercept = fit(*_split(every))
     with assembly.open_store(settings) as store:
@@ -74,21 +74,22 @@ def described(found: Learned) -> str:
     )
 
 
-def _pairs(one: Answered) -> Pairs:
+def pairs_of(one: Answered) -> Pairs:
+    """Score of each of a question's best passages, and whether it answers."""
     return [(passage.score, _answers(passage, one)) for passage in one.passages[:LEARNED_PASSAGES]]
 
 
 def _answers(passage: Passage, one: Answered) -> bool:
-    places = (passage, *passage.duplicates)
     spans = [a for a in one.question.answers if a.start is not None and a.end is not None]
     if spans:
         return any(
-            a.source == one.unit_of(place) and place.start < (a.end or 0) and place.end > a.start
+            a.source == one.document_of(place)
+            and place.start < (a.end or 0)
+            and place.end > (a.start or 0)
             for a in spans
-            for place in places
-            if a.start is not None
+            for place in (passage, *passage.duplicates)
         )
-    return any(one.unit_of(place) in one.grades for place in places)
+    return any(unit in one.grades for unit in one.units_of(passage))
 
 
 def _held_out(pairs: Sequence[Pairs]) -> tuple[float, float]:

@@ -146,12 +146,14 @@ def _asked(one: Answered, value: float) -> str:
 
 
 def _passage(passage: Passage, one: Answered) -> str:
-    unit = one.unit_of(passage)
-    right = ' <span class="right">answers</span>' if unit in one.grades else ""
+    units = one.units_of(passage)
+    answering = [unit for unit in units if unit in one.grades]
+    shown = ", ".join((answering or units[:1])[:SHOWN_ANSWERS])
+    right = ' <span class="right">answers</span>' if answering else ""
     text = passage.text[:SHOWN_CHARACTERS]
     ellipsis = "..." if len(passage.text) > SHOWN_CHARACTERS else ""
     return (
-        f"<li>{passage.score:.3f} &nbsp; {escape(unit)}{right}"
+        f"<li>{passage.score:.3f} &nbsp; {escape(shown)}{right}"
         f"<pre>{escape(text)}{ellipsis}</pre></li>"
     )
 
