@@ -39,6 +39,7 @@ from retriever.evaluation.tuning import (
 from retriever.ingestion import ingest
 from retriever.records import Passage
 from retriever.settings import Settings
+from retriever.swapping.swaps import swap
 
 MakeSettings = Callable[..., Settings]
 
@@ -441,6 +442,25 @@ def test_configurations_of_a_judged_set_share_a_collection_and_the_vectors(
     written = comparison_page(found)
     assert "<hybrid>" not in written
     assert written.count("<svg") == 5
+
+
+@pytest.mark.parametrize("order", ["before after", "after before"])
+def test_after_a_swap_configurations_are_compared_in_any_order(
+    corpus: Path, make_settings: MakeSettings, tmp_path: Path, order: str
+) -> None:
+    """The live collection answers for the one that built it; the other is built anew."""
+    made = {"before": make_settings(), "after": make_settings(**{"embedding.model": "other"})}
+    ingest(corpus, made["before"])
+    swap(made["after"])
+    file = write_lines(
+        tmp_path / "q.jsonl",
+        {"question": "red button of the pump", "answers": [{"source": "corpus/pump.md"}]},
+    )
+    found = compare_configurations(file, {name: made[name] for name in order.split()})
+    assert [one.name for one in found.evaluations] == order.split()
+    assert [one.estimates["Success@1"].value for one in found.evaluations] == [1.0, 1.0]
+    is_live = [one.settings.storage.path == tmp_path / "state" for one in found.evaluations]
+    assert is_live == [name == "after" for name in order.split()]
 
 
 def test_a_configuration_whose_folders_are_gone_says_what_to_do(

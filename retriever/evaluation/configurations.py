@@ -61,7 +61,7 @@ def plan_contest(
     others = {
         name: as_built(one, built) for name, one in configurations.items() if name not in live
     }
-    groups = [Shared(tuple(live), tuple(live.values()), _live_opening(first))] if live else []
+    groups = [Shared(tuple(live), tuple(live.values()), _live_opening(first, live))] if live else []
     groups += [
         Shared(labels, settings, _roots_opening(roots, settings[0], options))
         for labels, settings in _alike(others)
@@ -154,7 +154,10 @@ def _set_opening(path: Path, settings: Settings, options: EvaluationOptions) -> 
     return lambda: built_from_set(path, settings, progress=options.progress)
 
 
-def _live_opening(settings: Settings) -> Opening:
+def _live_opening(first: Settings, live: Mapping[str, Settings]) -> Opening:
+    """The collection that the first configuration names, embedded as those that it serves say."""
+    served = next(iter(live.values()))
+    settings = first.model_copy(update={"embedding": served.embedding})
     return lambda: contextlib.nullcontext(Built(settings, cost_of(settings)))
 
 
