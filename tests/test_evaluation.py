@@ -182,6 +182,39 @@ def test_token_recall_precision_and_iou_equal_those_worked_out_by_hand() -> None
     assert values["Token IoU@5"] == pytest.approx(20 / 40)
 
 
+SPANS = st.lists(
+    st.builds(
+        lambda source, start, length: spans.Span(source, start, start + length),
+        st.sampled_from(["a.md", "b.md"]), st.integers(0, 30), st.integers(1, 12),
+    ),
+    min_size=1, max_size=6,
+)  # fmt: skip
+
+
+@given(SPANS, SPANS)
+def test_agreement_is_that_of_sets_of_characters(
+    wanted: list[spans.Span], handed_over: list[spans.Span]
+) -> None:
+    """Spans that overlap, touch or repeat one another included."""
+    want, have = (
+        {(one.source, place) for one in some for place in range(one.start, one.end)}
+        for some in (wanted, handed_over)
+    )
+    total = sum(one.end - one.start for one in handed_over)
+    both = len(want & have)
+    passages = [passage(one.start, one.end, source=one.source) for one in handed_over]
+    assert spans.agreement(wanted, passages) == pytest.approx(
+        (both / len(want), both / total, both / (len(want) + total - both))
+    )
+
+
+@pytest.mark.parametrize("end", [4_000_000_000, 10**30])
+def test_a_span_takes_no_memory_however_long_it_is(end: int) -> None:
+    assert spans.agreement([spans.Span("a.md", 0, end)], [passage(0, 20)]) == pytest.approx(
+        (20 / end, 1.0, 20 / end), abs=0
+    )
+
+
 def test_abstention_equals_what_was_worked_out_by_hand() -> None:
     found = judge_abstention([0.9, 0.6, 0.4], [0.5, 0.1], min_score=0.55)
     assert found.area.value == pytest.approx(5 / 6)

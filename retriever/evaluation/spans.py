@@ -18,8 +18,6 @@ NAMES = ("Token recall", "Token precision", "Token IoU")
 DEPTHS = (5, 10, 20, 40, 80)
 """How many passages are asked for: those counted above, and more for the larger budgets."""
 
-Places = frozenset[tuple[str, int]]
-
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -37,11 +35,12 @@ def agreement(wanted: Sequence[Span], passages: Sequence[Passage]) -> tuple[floa
         wanted: the spans that answer; at least one, none empty.
         passages: what was handed over.
     """
-    want = _covered(wanted)
     spans = [Span(one.source, one.start, one.end) for one in passages]
-    both = len(want & _covered(spans))
+    want = _length(wanted)
+    # what is in both is what their union lacks of their sum
+    both = want + _length(spans) - _length([*wanted, *spans])
     total = sum(span.end - span.start for span in spans)
-    return both / len(want), both / total if total else 0.0, both / (len(want) + total - both)
+    return both / want, both / total if total else 0.0, both / (want + total - both)
 
 
 def at_each_depth(
@@ -88,7 +87,12 @@ def _choices(
         yield f"{budget}t", answers[depth][: bisect_right(totals[depth], budget)]
 
 
-def _covered(spans: Sequence[Span]) -> Places:
-    return frozenset(
-        (span.source, place) for span in spans for place in range(span.start, span.end)
-    )
+def _length(spans: Sequence[Span]) -> int:
+    """How many characters lie in any of the spans."""
+    length, source, reached = 0, "", 0
+    for span in sorted(spans, key=lambda one: (one.source, one.start)):
+        if span.source != source:
+            source, reached = span.source, 0
+        length += max(0, span.end - max(span.start, reached))
+        reached = max(reached, span.end)
+    return length
