@@ -85,6 +85,11 @@ def test_documents_of_a_set_become_files_that_no_id_can_place(tmp_path: Path) ->
     [
         ("qrels.tsv", "q\td\tmany\nq\td\tmany\n", "line 2"),
         ("qrels.tsv", "other\td\t1\n", "No query"),
+        *(
+            ("qrels.tsv", f"q\td\t1\nq\te\t{grade}\n", "line 2: .* is no grade. Expected")
+            for grade in ("1001", "-1001", "2147483648", "1e30", "nan", "inf")
+        ),
+        ("qrels.tsv", "q\td\t1e30\n", "line 1: '1e30' is no grade"),
         ("queries.jsonl", "[]\n", "line 1"),
         ("corpus.jsonl", '{"_id": 1}\n{"_id": "1"}\n', "line 2: the id '1' was there before"),
     ],
@@ -97,6 +102,17 @@ def test_a_set_that_is_none_is_refused_by_file_and_line(
     (folder / name).write_text(text, encoding="utf-8")
     with pytest.raises(SettingsError, match=words):
         read_judged_set(folder)
+
+
+def test_the_largest_grade_is_judged_as_it_is(tmp_path: Path) -> None:
+    folder = write_judged_set(tmp_path / "set")
+    (folder / "qrels.tsv").write_text("q<1>\t<b>1\t1000\nq<1>\t6\t1\n", encoding="utf-8")
+    (question,) = read_judged_set(folder).questions[:1]
+    grades = {one.source: one.grade for one in question.answers}
+    assert grades == {"<b>1": 1_000, "6": 1}
+    values = judge([JudgedRanking(["6", "<b>1"], grades)], [parse_measure("nDCG@2")])
+    by_hand = (1 + 1_000 / math.log2(3)) / (1_000 + 1 / math.log2(3))
+    assert values["nDCG@2"] == pytest.approx([by_hand])
 
 
 @pytest.mark.parametrize("missing", ["corpus.jsonl", "queries.jsonl", "qrels.tsv"])

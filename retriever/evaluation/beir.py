@@ -18,6 +18,8 @@ ROOT = "documents"
 """Name of the root that a set's documents are written to."""
 _JUDGEMENTS = ("qrels.tsv", "qrels/test.tsv", "qrels/dev.tsv", "qrels/train.tsv")
 _COLUMNS = 3
+_MOST_GRADE = 1_000
+"""Judges give a handful of grades; the measures' engine miscounts numbers of machine size."""
 _MOST_TITLE_CHARACTERS = 2_000
 
 
@@ -152,12 +154,19 @@ def _grades(path: Path) -> dict[str, dict[str, int]]:
             del cells[1]  # TREC's iteration, which nobody uses
         try:
             query, document, grade = (cell.strip() for cell in cells)
-            grades.setdefault(query, {})[document] = round(float(grade))
-        except (ValueError, OverflowError) as error:
+            value = float(grade)
+        except ValueError as error:
             if number == 1:  # names of the columns
                 continue
             raise SettingsError(
                 f"{path}, line {number}: {line[:80]!r} is no judgement. Expected query id, "
                 "document id and grade, with tabs between them."
             ) from error
+        if not abs(value) <= _MOST_GRADE:  # NaN included
+            raise SettingsError(
+                f"{path}, line {number}: {grade[:80]!r} is no grade. Expected a number from "
+                f"-{_MOST_GRADE:,} to {_MOST_GRADE:,}, such as 0 for what does not answer and 1 "
+                "for what does."
+            )
+        grades.setdefault(query, {})[document] = round(value)
     return grades
