@@ -329,7 +329,10 @@ def test_questions_for_the_live_collection_are_judged_by_source_page_and_span(
         {"question": "annual meeting", "answers": [{"source": "corpus/gone.txt"}]},
         {"question": "village orchestra", "answers": []},
     )
-    with pytest.warns(UserWarning, match=r"1 of the sources .* not in collection 'docs' \(1 quest"):
+    with (
+        pytest.warns(UserWarning, match=r"1 of the sources .* not in collection 'docs' \(1 quest"),
+        pytest.warns(UserWarning, match=r"1 of the pages .* page 7 of 'corpus/notes.txt'"),
+    ):
         found = evaluate(file, settings)
     assert found.values["Success@5"].tolist() == [1.0, 0.0, 0.0]
     assert [one.unit for one in found.answered] == ["document", "page", "document"]
@@ -386,6 +389,30 @@ def test_a_page_counts_once_and_the_pages_of_a_passage_rank_by_their_best_chunks
     question = Question("x", (Answer("a.md", page=2),))
     answered = Answered(question, (joined, again, next_one), 0.5, unit="page")
     assert answered.found == ("a.md#2", "a.md#1", "b.md#7", "a.md#3")
+
+
+def test_answering_pages_on_which_no_passage_begins_are_warned_of(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """They can never be found: a page beyond the last, and any page of a file without pages."""
+    (write_pages(tmp_path / "corpus") / "notes.md").write_text("Notes on pumps.", encoding="utf-8")
+    ingest(tmp_path / "corpus", settings)
+    rows = [
+        {"question": "pump", "answers": [{"source": f"corpus/{name}", "page": page}]}
+        for name, page in (("guide.pdf", 5), ("guide.pdf", 6), ("notes.md", 1), ("notes.md", 1))
+    ]
+    by_document = {
+        "question": "pump",
+        "answers": [{"source": "corpus/notes.md", "page": 1}, {"source": "corpus/guide.pdf"}],
+    }
+    words = r"on 2 of the pages that answer \(3 questions .* page 6 of 'corpus/guide.pdf'"
+    with pytest.warns(UserWarning, match=words):
+        found = evaluate(write_lines(tmp_path / "q.jsonl", *rows, by_document), settings)
+    assert found.values["Success@5"].tolist() == [1.0, 0.0, 0.0, 0.0, 1.0]
+    file = write_lines(tmp_path / "known.jsonl", rows[0], by_document)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        evaluate(file, settings)
 
 
 def test_a_question_may_carry_a_filter(corpus: Path, settings: Settings, tmp_path: Path) -> None:

@@ -220,12 +220,11 @@ def _answered(
     question: Question, passages: Sequence[Passage], ids: Mapping[str, str], least: float | None
 ) -> Answered:
     kept = [one for one in passages if least is None or one.score >= least]
-    paged = bool(question.answers) and all(one.page is not None for one in question.answers)
     return Answered(
         question=question,
         passages=tuple(kept),
         best_score=max((one.score for one in passages), default=None),
-        unit="page" if paged else "document",
+        unit="page" if question.is_judged_by_page else "document",
         ids=ids,
     )
 

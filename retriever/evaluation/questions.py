@@ -49,6 +49,11 @@ class Question:
         """The documents that answer it."""
         return frozenset(answer.source for answer in self.answers)
 
+    @property
+    def is_judged_by_page(self) -> bool:
+        """Whether pages are judged, not documents: every answer names one."""
+        return bool(self.answers) and all(answer.page is not None for answer in self.answers)
+
 
 def read_questions(path: Path) -> list[Question]:
     """Judged questions from a JSONL file; those without answers cannot be answered.
@@ -100,6 +105,36 @@ def warn_of_strangers(questions: Sequence[Question], known: Collection[str], nam
         warnings.warn(
             f"{len(strangers)} of the sources that answer are not in collection {name!r} "
             f"({affected} questions name one), such as {strangers[0]!r}. They count as not found.",
+            stacklevel=2,
+        )
+
+
+def warn_of_absent_pages(
+    questions: Sequence[Question], pages: Mapping[str, Collection[int]], name: str
+) -> None:
+    """Warn of answering pages on which no passage begins: they can never be found.
+
+    Args:
+        questions: those that are judged by page matter.
+        pages: source to the pages on which its passages begin; other sources are not looked at.
+        name: that of the collection.
+    """
+    absent = [
+        {
+            (answer.source, answer.page)
+            for answer in one.answers
+            if answer.source in pages and answer.page not in pages[answer.source]
+        }
+        for one in questions
+        if one.is_judged_by_page
+    ]
+    places = sorted(set().union(*absent))
+    if places:
+        source, page = places[0]
+        warnings.warn(
+            f"No passage of collection {name!r} begins on {len(places)} of the pages that answer "
+            f"({sum(map(bool, absent))} questions name one), such as page {page} of {source!r}. "
+            "They count as not found; without a page, an answer counts by its document.",
             stacklevel=2,
         )
 

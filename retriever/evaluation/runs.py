@@ -23,7 +23,12 @@ from retriever.evaluation.measures import (
     judge,
     parse_measure,
 )
-from retriever.evaluation.questions import Question, read_questions, warn_of_strangers
+from retriever.evaluation.questions import (
+    Question,
+    read_questions,
+    warn_of_absent_pages,
+    warn_of_strangers,
+)
 from retriever.evaluation.resampling import Estimate, estimate
 from retriever.evaluation.temporary import Built, Cost, built_from_set, cost_of
 from retriever.ingestion.applying import Progress
@@ -142,7 +147,13 @@ def live_questions(path: Path, settings: Settings) -> list[Question]:
     with assembly.open_store(settings) as store:
         data = store.physical(store.state(settings.collection).live)
         known = {record.source for record in data.manifest() if record.status == "complete"}
+        paged = {name for one in questions if one.is_judged_by_page for name in one.sources}
+        pages = {
+            source: {one.row["page"] for one in chunks.values() if "page" in one.row}
+            for source, chunks in data.stored_chunks(sorted(paged & known)).items()
+        }
     warn_of_strangers(questions, known, settings.collection)
+    warn_of_absent_pages(questions, pages, settings.collection)
     return locate_answers(questions, settings)
 
 
