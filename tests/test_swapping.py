@@ -9,8 +9,9 @@ from retriever import assembly
 from retriever.checking.checks import check
 from retriever.collection.physical import PhysicalCollection
 from retriever.collection.store import Store
-from retriever.errors import CollectionError, FingerprintMismatch, SettingsError
-from retriever.evaluation.questions import read_questions
+from retriever.errors import CollectionError, FingerprintMismatch, QueryError, SettingsError
+from retriever.evaluation.questions import Answer, Question, read_questions
+from retriever.evaluation.runs import evaluate
 from retriever.ingestion import ingest
 from retriever.retrieval import Retriever
 from retriever.settings import Settings
@@ -247,6 +248,30 @@ def test_both_generations_are_compared_on_judged_questions(
     compared = swap(wanted, questions=named).comparison
     assert compared is not None
     assert (compared.questions, compared.success_before, compared.success_after) == (2, 0.5, 0.5)
+
+
+def test_questions_are_compared_with_their_filters(
+    built: Settings, make_settings: MakeSettings, tmp_path: Path
+) -> None:
+    """A question whose filter leaves its answer out is a miss, as an evaluation counts it."""
+    file = tmp_path / "questions.jsonl"
+    row = '{"question": "red button", "answers": [{"source": "corpus/pump.md"}], "where": %s}\n'
+    file.write_text(row % '{"author": "Ada"}' + row % '{"format": "markdown"}', encoding="utf-8")
+    evaluated = evaluate(file, make_settings(**{"retrieval.mode": "semantic"}))
+    compared = swap(make_settings(**OTHER), questions=read_questions(file)).comparison
+    assert compared is not None
+    assert evaluated.estimates["Success@10"].value == 0.5
+    assert (compared.success_before, compared.success_after) == (0.5, 0.5)
+
+
+def test_a_filter_that_cannot_be_asked_ends_a_swap_before_it_begins(
+    built: Settings, make_settings: MakeSettings
+) -> None:
+    question = Question("x", (Answer("corpus/pump.md"),), where={"$near": 1})
+    with pytest.raises(QueryError, match=r"\$near"):
+        swap(make_settings(**OTHER), questions=[question])
+    with assembly.open_store(built) as store:
+        assert store.generations(store.state(built.collection)) == ["docs.1"]
 
 
 def test_questions_that_cannot_be_read_end_a_swap_before_it_begins(

@@ -1,8 +1,9 @@
 """How two generations of a collection answer: alike on samples, and right on judged questions."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from retriever.collection.filters import translate
 from retriever.collection.physical import PhysicalCollection
 from retriever.errors import NothingToEmbed
 from retriever.evaluation.questions import Question, read_questions
@@ -18,19 +19,31 @@ _QUERY_CHARACTERS = 200
 _SEED = 20_261_123
 
 
-def configured_questions(settings: Settings) -> list[Question]:
-    """The judged questions that the settings name; none where they name no file.
+def answerable_questions(
+    settings: Settings, questions: Sequence[Question] | None
+) -> list[Question]:
+    """Those that have answers, of the ones given or else of the file that the settings name.
 
     Raises:
         SettingsError: the file is not there, or a line is no question.
+        QueryError: the filter of a question cannot be asked.
     """
     file = settings.evaluation.questions
-    return read_questions(file) if file else []
+    if questions is None:
+        questions = read_questions(file) if file else []
+    answerable = [one for one in questions if one.sources]
+    for one in answerable:
+        translate(one.where)
+    return answerable
 
 
 def success(side: Side, questions: Sequence[Question]) -> float:
-    """Success@10: the share of questions with a right source among the top 10, 0 to 1."""
-    tops = _tops(side, [question.text for question in questions], by_chunk=False)
+    """Success@10: the share of questions with a right source among the top 10, 0 to 1.
+
+    A question that carries a filter is asked with it.
+    """
+    rankings = [_top(side, one.text, translate(one.where)) for one in questions]
+    tops = _sources(side[0], rankings)
     hits = sum(bool(top & one.sources) for top, one in zip(tops, questions, strict=True))
     return round(hits / len(questions), 4)
 
@@ -71,19 +84,23 @@ def _sample(data: PhysicalCollection) -> list[str]:
     return [query.strip().split("\n")[0][:_QUERY_CHARACTERS] for query in drawn if query.strip()]
 
 
-def _top(data: PhysicalCollection, embedder: Embedder, query: str) -> list[Candidate]:
+def _top(side: Side, query: str, where: Mapping[str, object] | None = None) -> list[Candidate]:
     """The nearest chunks; none where the model knows no word of the query."""
+    data, embedder = side
     try:
         vector = embedder.embed_query(query)
     except NothingToEmbed:
         return []
-    return data.rank(vector[None], count=DEPTH, where=None)[0]
+    return data.rank(vector[None], count=DEPTH, where=where)[0]
 
 
 def _tops(side: Side, queries: Sequence[str], *, by_chunk: bool) -> list[set[str]]:
-    data, embedder = side
-    rankings = [_top(data, embedder, query) for query in queries]
+    rankings = [_top(side, query) for query in queries]
     if by_chunk:
         return [{one.chunk_id for one in ranking} for ranking in rankings]
-    sources = data.passages({one.chunk_id: 0.0 for ranking in rankings for one in ranking})
-    return [{sources[one.chunk_id].source for one in ranking} for ranking in rankings]
+    return _sources(side[0], rankings)
+
+
+def _sources(data: PhysicalCollection, rankings: Sequence[Sequence[Candidate]]) -> list[set[str]]:
+    found = data.passages({one.chunk_id: 0.0 for ranking in rankings for one in ranking})
+    return [{found[one.chunk_id].source for one in ranking} for ranking in rankings]

@@ -31,7 +31,7 @@ from retriever.protocols import Embedder, SelectiveEmbedder
 from retriever.records import Fingerprint, IngestProgress, Skipped
 from retriever.repairing.recovering import open_sound_store
 from retriever.settings import Settings
-from retriever.swapping.comparing import configured_questions, overlap, success
+from retriever.swapping.comparing import answerable_questions, overlap, success
 from retriever.swapping.rebuilding import check_copy, from_files, from_stored_text
 
 Progress = Callable[[IngestProgress], None]
@@ -141,12 +141,12 @@ def swap(
 
     Raises:
         SettingsError: the file of questions cannot be read.
+        QueryError: the filter of a question cannot be asked.
         CollectionLocked: another process is writing.
         CollectionError: the settings are those that built it, or a file is not at hand.
         EmbeddingError: text could not be embedded; the next swap goes on from there.
     """
-    judged = configured_questions(settings) if questions is None else questions
-    answerable = [one for one in judged if one.sources]
+    answerable = answerable_questions(settings, questions)
     with open_sound_store(settings, existing=True) as store:
         return _Swap(store, settings).run(answerable, progress)
 
