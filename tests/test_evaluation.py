@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from judged_sets import DOCUMENTS, write_judged_set
 from sample_files import pdf
 
+from retriever import assembly
 from retriever.errors import SettingsError
 from retriever.evaluation import locating, resampling, spans
 from retriever.evaluation.abstention import judge_abstention
@@ -443,6 +444,30 @@ def test_stored_text_is_the_documents_text_where_chunks_hold_it(
         (found,) = locating.locate_answers([question], settings)
     text = (corpus / "notes.txt").read_text(encoding="utf-8")
     assert text[found.answers[0].start : found.answers[0].end] == "Members vote"
+
+
+def test_a_row_that_says_its_chunk_stands_far_off_takes_no_memory(
+    corpus: Path, settings: Settings
+) -> None:
+    """Text before it is found as ever; what it holds counts by document, with a warning."""
+    ingest(corpus, settings)
+    with assembly.open_writing_store(settings) as store:
+        data = store.physical(store.state(settings.collection).live)
+        _, last = sorted(
+            data.stored_chunks(["corpus/pump.md"])["corpus/pump.md"].values(),
+            key=lambda one: int(one.row["ordinal"]),
+        )
+        far = {"start": 10**15, "end": 10**15 + last.row["end"] - last.row["start"]}
+        data.update_rows([last.id], [last.row | far])
+    words = "Hold the red button", "Rinse the filter"
+    answers = tuple(locating.Answer("corpus/pump.md", text=one) for one in words)
+    with pytest.warns(UserWarning, match="text of 1 answers .* 'Rinse the filter'"):
+        (found,) = locating.locate_answers([Question("x", answers)], settings)
+    start = (corpus / "pump.md").read_text(encoding="utf-8").index(words[0])
+    assert [(one.start, one.end) for one in found.answers] == [
+        (start, start + len(words[0])),
+        (None, None),
+    ]
 
 
 def test_nothing_hostile_is_left_in_what_is_written(

@@ -12,6 +12,9 @@ from retriever.settings import Settings
 
 MOST_WORDS = 2_000
 """Longer texts are looked up as they are, without allowing for other white space."""
+MOST_BLANK_CHARACTERS = 1_000_000
+"""Between a document's chunks, all in all: where they stand is what their rows say, and a row
+that says something absurd must not take memory."""
 
 
 def locate_answers(questions: Sequence[Question], settings: Settings) -> list[Question]:
@@ -41,13 +44,21 @@ def locate_answers(questions: Sequence[Question], settings: Settings) -> list[Qu
 
 
 def stored_text(data: PhysicalCollection, source: str) -> str:
-    """A document's text as its chunks hold it, in place; what no chunk holds is line feeds."""
-    chunks = list(data.passages(dict.fromkeys(data.stored_chunks([source])[source], 0.0)).values())
-    end = max((chunk.end for chunk in chunks), default=0)
-    letters = ["\n"] * end
-    for chunk in chunks:
-        letters[chunk.start : chunk.end] = chunk.text
-    return "".join(letters)
+    """A document's text as its chunks hold it, in place; what no chunk holds is line feeds.
+
+    It ends before a chunk that says it stands further off than line feeds may fill.
+    """
+    chunks = data.passages(dict.fromkeys(data.stored_chunks([source])[source], 0.0)).values()
+    pieces: list[str] = []
+    length, blanks = 0, MOST_BLANK_CHARACTERS
+    for chunk in sorted(chunks, key=lambda one: one.start):
+        gap = max(0, chunk.start - length)
+        if gap > blanks:
+            break
+        text = chunk.text[max(0, length - chunk.start) :]
+        pieces += ["\n" * gap, text]
+        length, blanks = length + gap + len(text), blanks - gap
+    return "".join(pieces)
 
 
 def find_span(text: str, words: str) -> tuple[int, int] | None:
