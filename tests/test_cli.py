@@ -285,6 +285,20 @@ def test_status_says_what_is_there_and_how_it_was_made(reading: Command, library
         assert part in text
 
 
+def test_status_tells_the_size_of_the_cache_wherever_the_settings_keep_it(
+    retriever: Command, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert retriever("ingest", str(corpus)).code == 0
+    assert ", of which the vector cache 0.0 MB" in retriever("status").out
+    kept = tmp_path / "kept"
+    monkeypatch.setenv("RETRIEVER_EMBEDDING__CACHE_PATH", str(kept))
+    assert retriever("ingest", str(corpus), "--collection", "other").code == 0
+    size_bytes = sum(file.stat().st_size for file in kept.iterdir())
+    found = retriever("status", "--json").json
+    assert (found["cache_bytes"], found["cache_folder"]) == (size_bytes, str(kept))
+    assert f", and the vector cache 0.0 MB in {kept}" in retriever("status").out
+
+
 def test_status_tells_an_interrupted_run(retriever: Command, corpus: Path) -> None:
     retriever("ingest", str(corpus))
     gone = Run(started_at="2026-01-02T03:04:05+00:00", pid=2**22 + 1, host="elsewhere")

@@ -348,6 +348,21 @@ def test_a_scribbled_cache_is_set_aside(whole: Settings, part: slice) -> None:
     expect_healed(whole, before, report)
 
 
+def test_a_scribbled_cache_is_set_aside_wherever_the_settings_keep_it(
+    whole: Settings, tmp_path: Path
+) -> None:
+    """The cache in the state folder, which is another one then, stays where it is."""
+    before = contents(whole)
+    embedding = whole.embedding.model_copy(update={"cache_path": tmp_path / "kept"})
+    elsewhere = whole.model_copy(update={"embedding": embedding})
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "vectors.sqlite3").write_bytes(b"\xa5" * 50_000)
+    report = repair(elsewhere)
+    assert [Path(one).parent for one in report.set_aside] == [tmp_path / "kept"]
+    assert list(whole.storage.path.glob("vectors.sqlite3"))
+    expect_healed(elsewhere, before, report)
+
+
 @pytest.mark.slow
 def test_a_scribbled_cache_does_not_spoil_what_is_rebuilt(whole: Settings) -> None:
     before = contents(whole)

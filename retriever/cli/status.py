@@ -46,8 +46,10 @@ class Status:
     """Copies that are not live, and whose they are: of a swap, or of other work on it."""
     fingerprint: Fingerprint
     size_bytes: int | None
-    """Bytes of the state folder, its vector cache included; None where there is none."""
+    """Bytes of the state folder, a vector cache in it included; None where there is none."""
     cache_bytes: int | None
+    cache_folder: str
+    """Where the vector cache is."""
     lexical: LexicalSummary
 
 
@@ -70,6 +72,7 @@ def read_status(settings: Settings) -> Status:
         left_over, unfinished = strays(store, state)
         place, mode = store.options.place, store.options.mode
     folder = settings.storage.path if mode == "embedded" else None
+    cache_folder = assembly.cache_folder(settings)
     complete = [record for record in records if record.status == "complete"]
     return Status(
         place=place,
@@ -84,8 +87,9 @@ def read_status(settings: Settings) -> Status:
         run=_run_of(state),
         strays=dict.fromkeys(left_over, "upkeep") | dict.fromkeys(unfinished, "swap"),
         fingerprint=summary.fingerprint,
-        size_bytes=_size_bytes(folder, "*") if folder else None,
-        cache_bytes=_size_bytes(settings.storage.path, f"{cache.FILE_NAME}*"),
+        size_bytes=_size_bytes(folder, "**/*") if folder else None,
+        cache_bytes=_size_bytes(cache_folder, f"{cache.FILE_NAME}*"),
+        cache_folder=str(cache_folder),
         lexical=lexical,
     )
 
@@ -162,8 +166,12 @@ def _prefix_rows(query_prefix: str, chunk_prefix: str) -> list[tuple[str, str]]:
 def _size_row(status: Status) -> list[tuple[str, str]]:
     if status.size_bytes is None:
         return []
-    of_cache = f", of which the vector cache {in_megabytes(status.cache_bytes or 0)}"
-    return [("on disk", in_megabytes(status.size_bytes) + of_cache * bool(status.cache_bytes))]
+    size, of_cache = in_megabytes(status.size_bytes), in_megabytes(status.cache_bytes or 0)
+    if not status.cache_bytes:
+        return [("on disk", size)]
+    if Path(status.cache_folder).is_relative_to(status.place):
+        return [("on disk", f"{size}, of which the vector cache {of_cache}")]
+    return [("on disk", f"{size}, and the vector cache {of_cache} in {status.cache_folder}")]
 
 
 def _lexical_row(lexical: LexicalSummary) -> str:
@@ -199,11 +207,11 @@ def _is_alive(run: Run) -> bool:
 
 
 def _size_bytes(folder: Path, pattern: str) -> int | None:
-    """Bytes of the files below a folder; files that vanish meanwhile do not count."""
+    """Bytes of a folder's files of a pattern; files that vanish meanwhile do not count."""
     if not folder.is_dir():
         return None
     total = 0
-    for path in folder.rglob(pattern):
+    for path in folder.glob(pattern):
         try:
             total += path.stat().st_size if path.is_file() else 0
         except OSError:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from retriever import assembly
 from retriever.checking.diagnosis import PARTS, Diagnosis
 from retriever.checking.inspecting import Inspection
 from retriever.checking.isolation import examine_generation
@@ -51,7 +52,8 @@ class Mending:
         """Do all that can be done about what was found."""
         self.changed = True
         if inspection.cache_fault:
-            self.set_aside.append(str(cache_file.set_aside(self._settings.storage.path)))
+            folder = assembly.cache_folder(self._settings)
+            self.set_aside.append(str(cache_file.set_aside(folder)))
         for name in inspection.leftovers:
             self._store.drop_generation(name)
         diagnosis = self._without_fault(inspection.diagnosis)
