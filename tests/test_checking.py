@@ -185,6 +185,8 @@ def test_only_files_inside_a_root_are_read(tmp_path: Path, inside: str) -> None:
     )
     assert locate(record, {"root": str(root)}) is None
     assert locate(replace(record, source="other/a.md"), {"root": str(root)}) is None
+    assert locate(replace(record, source="root/a\0b"), {"root": str(root)}) is None
+    assert locate(record, {"root": f"{root}\0"}) is None
     (root / "a.md").write_text("public", "utf-8")
     assert locate(replace(record, source="root/a.md"), {"root": str(root)}) is not None
 

@@ -1,5 +1,6 @@
 """Vectors made elsewhere come in with their texts, if the configured model makes the same."""
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -130,13 +131,31 @@ def test_vectors_that_cannot_be_of_these_texts_change_nothing(
 HEADER = b"{'descr': '<f4', 'fortran_order': False, 'shape': (999999999999, 256), }"
 
 
+def array_file(header: bytes) -> bytes:
+    return b"\x93NUMPY\x01\x00" + bytes([128, 0]) + header.ljust(127) + b"\n" + bytes(64)
+
+
+def zip_file(version: int) -> bytes:
+    """An array that numpy wrote with others, of which a reader has to know a version of ZIP."""
+    stream = io.BytesIO()
+    np.savez(stream, np.zeros(3))
+    entry = stream.getvalue().index(b"PK\x01\x02")
+    return stream.getvalue()[: entry + 6] + bytes([version]) + stream.getvalue()[entry + 7 :]
+
+
 @pytest.mark.parametrize(
     "content",
     [
         b"",
         b"no array at all",
         b"\x80\x04cos\nsystem\n(S'true'\ntR.",
-        b"\x93NUMPY\x01\x00" + bytes([128, 0]) + HEADER.ljust(127) + b"\n" + bytes(64),
+        array_file(HEADER),
+        array_file(HEADER.replace(b"999999999999", b"-4")),
+        array_file(HEADER.replace(b"'<f4'", b"('<f4',)")),
+        array_file(b"{[]: 1}"),
+        b"PK\x03\x04 and no ZIP file",
+        zip_file(version=20)[:-30],
+        zip_file(version=255),
         b"\x93NUMPY\x01\x00" + bytes([16, 0]) + b"__import__('os')",
         b"\x93NUMPY\x03\x00\xff\xff\xff\x7f" + bytes(64),
     ],

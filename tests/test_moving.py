@@ -264,6 +264,7 @@ HOSTILE_LINES: dict[str, Change] = {
     "a broken canary": lambda lines: lines[0]["built"].update(canary_vector="~~~"),
     "a short canary": lambda lines: lines[0]["built"].update(canary_vector=""),
     "a root outside": lambda lines: lines[0].update(roots={"../x": "/"}),
+    "a root of no path": lambda lines: lines[0].update(roots={"corpus": "/a\0b"}),
     "roots of numbers": lambda lines: lines[0].update(roots={"x": 1}),
     "an id of words": lambda lines: lines[1].update(chunk="one"),
     "a shorter text": lambda lines: lines[1].update(text="x"),

@@ -49,9 +49,9 @@ def locate(record: DocumentRecord, roots: Mapping[str, str]) -> CorpusFile | Non
     root, _, inside = record.source.partition("/")
     if root not in roots or not inside:
         return None
-    base = os.path.realpath(roots[root])
-    path = os.path.realpath(os.path.join(base, inside))
     try:
+        base = os.path.realpath(roots[root])
+        path = os.path.realpath(os.path.join(base, inside))
         within = os.path.commonpath([base, path]) == base
         size_bytes = os.stat(path).st_size if within else -1
     except (OSError, ValueError):

@@ -41,6 +41,20 @@ _SAMPLES = 16
 """Vectors that are made again, spread over all."""
 _BETWEEN = "\n\n"
 """Stands between the chunks of a document in its spans: what was there is not known."""
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    LookupError,
+    OverflowError,
+    SyntaxError,
+    tokenize.TokenError,
+    MemoryError,
+    RuntimeError,
+)
+"""What numpy raises of files that are no arrays: it reads their headers as Python does a value."""
+_ARCHIVE = b"PK"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +95,13 @@ def _open_array(path: Path, embedder: Embedder) -> np.ndarray:
     wanted = f"an array of {embedder.fingerprint.model}, float, of shape (number of lines, "
     wanted += f"{embedder.fingerprint.dimension}), as numpy.save writes it"
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, SyntaxError, tokenize.TokenError, MemoryError) as error:
+        with path.open("rb") as file:
+            if file.read(len(_ARCHIVE)) == _ARCHIVE:
+                raise ValueError("it is a ZIP file, as several arrays are kept in")
+        array = np.lib.format.open_memmap(path, mode="r")  # never as a pickle
+    except _UNREADABLE as error:
         why = str(error).rstrip(".")
         raise CollectionError(f"{path} cannot be read: {why}. It has to be {wanted}.") from error
-    if not isinstance(array, np.ndarray):
-        array.close()
-        raise CollectionError(f"{path} holds several arrays. It has to be {wanted}.")
     if array.dtype.kind != "f" or array.shape[1:] != (embedder.fingerprint.dimension,):
         raise CollectionError(
             f"{path} holds {array.dtype} of shape {array.shape}. It has to be {wanted}."

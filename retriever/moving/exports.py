@@ -227,7 +227,7 @@ def _roots(value: object) -> dict[str, str]:
     if len(roots) > _MOST_ROOTS:
         refuse("it has too many roots")
     for name, path in roots.items():
-        if not is_source(f"{name}/x") or "/" in name or not as_text(path):
+        if not is_source(f"{name}/x") or "/" in name or not as_text(path) or "\x00" in path:
             refuse("a root has a name or place that cannot be")
     return dict(roots)
 
