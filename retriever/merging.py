@@ -2,7 +2,8 @@
 
 A joined passage is a slice of its document as every chunk is. Chunks are stored without the
 whitespace between them; it is known where it is line breaks alone, since lines are counted, and
-where the later chunk remembers it. Where it is not known, nothing is joined.
+where the later chunk remembers it. Where it is not known, or long, nothing is joined: spans and
+lines of an imported collection are what a file said.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,6 +11,9 @@ from dataclasses import dataclass, replace
 from itertools import pairwise, takewhile
 
 from retriever.records import Passage
+
+LONGEST_GAP_CHARACTERS = 1_000
+"""Chunks that stand farther apart are not joined: no layout of a text needs as many blank lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +63,14 @@ def merge_neighbours(ranking: Sequence[Part], around: Iterable[Part] = ()) -> li
 
 
 def whitespace_between(before: Part, after: Part) -> str | None:
-    """The text between two chunks: empty where they touch or overlap, None where not known."""
+    """What is between two chunks: empty where they touch or overlap, None if long or not known."""
     first, second = before.passage, after.passage
     length = second.start - first.end
     if length <= 0:
         shared = first.text[second.start - first.start :] if second.start >= first.start else None
         return "" if shared is not None and second.text.startswith(shared) else None
+    if length > LONGEST_GAP_CHARACTERS:
+        return None
     line_breaks = second.line_start - first.line_end
     if len(after.gap) == length and after.gap.isspace() and after.gap.count("\n") == line_breaks:
         return after.gap

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retriever.chunking import Chunker, ChunkingOptions
-from retriever.merging import Part, merge_neighbours, whitespace_between
+from retriever.merging import LONGEST_GAP_CHARACTERS, Part, merge_neighbours, whitespace_between
 from retriever.records import Chunk, Document, Markup, Passage
 
 WORD = st.sampled_from(["pump.", "the", "- a", "# Reset", "    x = 1", "ok!", "|a|b|", "灯台"])
@@ -153,6 +153,18 @@ def test_a_gap_is_believed_only_where_length_and_lines_agree(
         "2", 2, 0.5, "cd", "s", start, start + 2, line_start=1 + line_breaks, line_end=9
     )
     assert whitespace_between(before, Part(after, 1, "v", gap)) == known
+
+
+@pytest.mark.parametrize("length", [LONGEST_GAP_CHARACTERS, LONGEST_GAP_CHARACTERS + 1, 10**15])
+def test_a_passage_grows_by_no_more_than_a_short_gap_whatever_spans_and_lines_say(
+    length: int,
+) -> None:
+    before = Part(Passage("1", 1, 0.5, "ab", "s", 0, 2, line_start=1, line_end=1), 0, "v")
+    start, line = 2 + length, 1 + length
+    passage = Passage("2", 2, 0.5, "cd", "s", start, start + 2, line_start=line, line_end=line)
+    merged = merge_neighbours([before, Part(passage, 1, "v")])
+    known = length <= LONGEST_GAP_CHARACTERS
+    assert [len(one.text) for one in merged] == ([length + 4] if known else [2, 2])
 
 
 def test_overlapping_texts_that_disagree_are_not_joined() -> None:

@@ -273,6 +273,15 @@ HOSTILE_LINES: dict[str, Change] = {
     "a source outside": lambda lines: lines[1]["row"].update(source="corpus/../../etc/passwd"),
     "an absolute source": lambda lines: lines[1]["row"].update(source="/etc/passwd"),
     "a negative span": lambda lines: lines[1]["row"].update(start=-5, end=5),
+    "a span beyond any text": lambda lines: lines[1]["row"].update(
+        start=2**40, end=2**40 + len(lines[1]["text"])
+    ),
+    "a line beyond any text": lambda lines: lines[1]["row"].update(line_start=2**62),
+    "a line below zero": lambda lines: lines[1]["row"].update(line_start=-1),
+    "a last line beyond any text": lambda lines: lines[1]["row"].update(line_end=2**40),
+    "a page below zero": lambda lines: lines[1]["row"].update(page=-5),
+    "an ordinal below zero": lambda lines: lines[1]["row"].update(ordinal=-3),
+    "tokens beyond any text": lambda lines: lines[1]["row"].update(tokens=2**62),
     "a page of words": lambda lines: lines[1]["row"].update(page="one"),
     "a nested value": lambda lines: lines[1]["row"].update(x={"y": 1}),
     "an empty list": lambda lines: lines[1]["row"].update(x=[]),

@@ -47,6 +47,9 @@ _CONTENT_HASH = re.compile(r"(?:[0-9a-f]{64})?")
 _MOST_DIMENSIONS = 65_536
 MOST_KEYS = 256
 _MOST_ROOTS = 1_000
+_PLACES = ("ordinal", "start", "end", "line_start", "line_end", "page", "tokens")
+_PLACES_BELOW = 2**40
+"""A document has fewer characters, and so fewer lines, pages and tokens: a terabyte holds it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +165,10 @@ def _chunk(values: Mapping[str, Any], dimension: int) -> ExportedChunk:
         refuse(f"chunk {chunk_id} lacks a field or has one of another type")
     for key, value in row.items():
         check_metadata(key, value)
-    span = row["start"], row["end"]
-    if not is_source(row["source"]) or span[0] < 0 or span[1] - span[0] != len(str(text)):
+    places = [row[key] for key in _PLACES if key in row]
+    if not all(0 <= one < _PLACES_BELOW for one in places):
+        refuse(f"chunk {chunk_id} stands where no chunk can")
+    if not is_source(row["source"]) or row["end"] - row["start"] != len(str(text)):
         refuse(f"chunk {chunk_id} has a source or span that cannot be")
     return ExportedChunk(
         id=chunk_id,
