@@ -40,7 +40,11 @@ class LanguageModel:
     """Answers prompts, one at a time. Close it when done."""
 
     def __init__(
-        self, options: LanguageModelOptions, *, sleep: Callable[[float], object] = time.sleep
+        self,
+        options: LanguageModelOptions,
+        *,
+        sleep: Callable[[float], object] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Keep what a call needs; none is made.
 
@@ -53,6 +57,7 @@ class LanguageModel:
             )
         self._options = options
         self._sleep = sleep
+        self._clock = clock
         self._client: httpx.Client | None = None
         self._lock = threading.Lock()
 
@@ -105,11 +110,28 @@ class LanguageModel:
         key = self._options.api_key
         headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
         address = self._options.base_url.rstrip("/") + "/chat/completions"
+        deadline_s = self._clock() + self._options.timeout_s
         try:
             with self._connected().stream("POST", address, json=body, headers=headers) as response:
-                return response.status_code, _bounded(response.iter_bytes())
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+                return response.status_code, self._bounded(response.iter_bytes(), deadline_s)
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, TimeoutError) as error:
             return 0, type(error).__name__
+
+    def _bounded(self, parts: Iterable[bytes], deadline_s: float) -> str:
+        """The text of an answer, cut off where it is beyond reason.
+
+        Raises:
+            TimeoutError: there was more to come at the deadline. The client's own limit is one of
+                silence, and a server that sends a byte now and then is never silent.
+        """
+        held = bytearray()
+        for part in parts:
+            held += part
+            if len(held) > LONGEST_ANSWER_BYTES:
+                break
+            if self._clock() > deadline_s:
+                raise TimeoutError
+        return bytes(held[:LONGEST_ANSWER_BYTES]).decode("utf-8", "replace")
 
     def _connected(self) -> httpx.Client:
         with self._lock:
@@ -122,16 +144,6 @@ class LanguageModel:
         if key and key.get_secret_value():
             text = text.replace(key.get_secret_value(), "**********")
         return " ".join(text[:LONGEST_QUOTE_CHARACTERS].split())
-
-
-def _bounded(parts: Iterable[bytes]) -> str:
-    """The text of an answer, cut off where it is beyond reason."""
-    held = bytearray()
-    for part in parts:
-        held += part
-        if len(held) > LONGEST_ANSWER_BYTES:
-            break
-    return bytes(held[:LONGEST_ANSWER_BYTES]).decode("utf-8", "replace")
 
 
 def _content(answer: str, model: str) -> str:

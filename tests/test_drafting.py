@@ -1,5 +1,6 @@
 """Drafted questions: what a language model says is checked, and a person has the last word."""
 
+import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -130,6 +131,23 @@ def test_a_server_that_is_not_there_and_an_address_that_is_none() -> None:
     asked.close()
     with pytest.raises(SettingsError, match="begins with https"):
         LanguageModel(LanguageModelOptions("m", "file:///etc/passwd"))
+
+
+@pytest.mark.parametrize(("seconds_a_look", "is_late"), [(2, False), (3, True)])
+def test_an_answer_that_is_not_whole_within_the_time_limit_is_none_however_steadily_it_comes(
+    chat: ChatServer, seconds_a_look: int, is_late: bool
+) -> None:
+    """The limit is of a call: silence between two of its parts is limited besides."""
+    chat.say("fine")
+    options = LanguageModelOptions("m", chat.url, timeout_s=2.5)
+    clock = itertools.count(step=seconds_a_look).__next__
+    asked = LanguageModel(options, sleep=lambda _: None, clock=clock)
+    if is_late:
+        with pytest.raises(LanguageModelError, match=r"did not answer \(TimeoutError\)"):
+            asked.complete("do", "this")
+    else:
+        assert asked.complete("do", "this") == "fine"
+    asked.close()
 
 
 def test_the_key_of_openai_goes_to_openai_alone(
