@@ -168,6 +168,7 @@ def test_a_file_that_is_no_array_is_refused_and_never_unpickled(
     with pytest.raises(CollectionError, match=r"vectors\.npy cannot be read"):
         import_(settings, texts, vectors=vectors)
     assert_nothing_is_there(settings)
+    assert not settings.storage.path.exists()
 
 
 def test_a_file_of_several_arrays_is_refused(
@@ -211,7 +212,8 @@ def test_a_line_that_cannot_be_believed_is_named_and_changes_nothing(
 
 
 def assert_nothing_is_there(settings: Settings) -> None:
-    with assembly.open_store(settings) as store, pytest.raises(CollectionNotFound):
+    """Neither a collection nor, where it was refused before the first line, a state folder."""
+    with pytest.raises(CollectionNotFound), assembly.open_store(settings) as store:
         store.state(settings.collection)
 
 

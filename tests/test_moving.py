@@ -367,7 +367,7 @@ def test_a_hostile_file_is_refused_by_name_and_line_and_changes_nothing(
     file = write_lines(tmp_path / "docs.jsonl", spoiled)
     with pytest.raises(CollectionError, match=r"docs\.jsonl, line [0-9]+: .*Nothing was imported"):
         import_(elsewhere, file)
-    with assembly.open_store(elsewhere) as store:
+    with assembly.open_writing_store(elsewhere) as store:
         assert store._client.list_collections() == []
 
 
@@ -387,13 +387,14 @@ def test_a_hostile_file_is_refused_by_name_and_line_and_changes_nothing(
     ],
     ids=range(10),
 )
-def test_a_file_that_is_no_export_is_refused(
+def test_a_file_that_is_no_export_is_refused_and_leaves_no_state_folder(
     elsewhere: Settings, tmp_path: Path, data: bytes
 ) -> None:
     file = tmp_path / "x.jsonl"
     file.write_bytes(data)
     with pytest.raises(CollectionError, match=r"x\.jsonl"):
         import_(elsewhere, file)
+    assert not elsewhere.storage.path.exists(), "a file that was refused left a state folder"
 
 
 def test_a_truncated_file_is_refused(elsewhere: Settings, exported: Path) -> None:

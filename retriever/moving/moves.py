@@ -94,20 +94,22 @@ def import_(
     started_s = time.monotonic()
     settings = settings or Settings.load()
     path = Path(file)
-    with _lines(path) as lines, open_sound_store(settings) as store:
+    with _lines(path) as lines:
+        # before a store is opened, which makes the state folder where there is none
         header, content = (
             read_pair(settings, lines, Path(vectors)) if vectors else _read_export(lines)
         )
-        known = store.find(settings.collection)
-        if known is not None:
-            _make_way(store, known)
-        state = known or store.create(settings.collection, header.fingerprint)
-        try:
-            end = _take_in(settings, store, state, header, content)
-        except BaseException:
-            if known is None:
-                store.drop(state)
-            raise
+        with open_sound_store(settings) as store:
+            known = store.find(settings.collection)
+            if known is not None:
+                _make_way(store, known)
+            state = known or store.create(settings.collection, header.fingerprint)
+            try:
+                end = _take_in(settings, store, state, header, content)
+            except BaseException:
+                if known is None:
+                    store.drop(state)
+                raise
     return _report(state.name, path, end, started_s)
 
 
