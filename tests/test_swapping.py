@@ -1,6 +1,7 @@
 """Another model for a live collection: built beside it, switched at once, taken back at once."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from retriever import assembly
 from retriever.checking.checks import check
 from retriever.collection.physical import PhysicalCollection
+from retriever.collection.state import Run
 from retriever.collection.store import Store
 from retriever.errors import CollectionError, FingerprintMismatch, QueryError, SettingsError
 from retriever.evaluation.questions import Answer, Question, read_questions
@@ -167,6 +169,28 @@ def test_pruning_leaves_the_live_generation_and_no_way_back(
     assert contents(built) == live
     with pytest.raises(CollectionError, match="no earlier generation"):
         rollback(built)
+
+
+def test_pruning_gives_an_interrupted_swap_up_and_leaves_nothing_to_complete(
+    built: Settings, make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(PhysicalCollection, "put_chunks", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            swap(make_settings(**OTHER))
+    assert {one.kind for one in check(built).findings} == {"run", "leftover"}
+    assert prune(built) == ["docs.2"]
+    assert check(built).findings == ()
+    assert swap(make_settings(**OTHER)).documents == 3
+
+
+def test_pruning_leaves_an_interrupted_ingest_to_be_completed(built: Settings) -> None:
+    with assembly.open_writing_store(built) as store:
+        run = Run.now("ingest")
+        store.save(replace(store.state("docs"), run=run))
+    assert prune(built) == []
+    with assembly.open_store(built) as store:
+        assert store.state("docs").run == run
 
 
 def test_a_swap_to_the_same_settings_is_refused(built: Settings) -> None:

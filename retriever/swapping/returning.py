@@ -62,11 +62,15 @@ def rollback(settings: Settings) -> RollbackReport:
 
 
 def prune(settings: Settings) -> list[str]:
-    """Delete every generation that is not live: their names. There is no way back after it."""
+    """Delete every generation that is not live: their names. There is no way back after it.
+
+    A swap that was interrupted is given up with what it had built.
+    """
     with open_sound_store(settings, existing=True) as store:
         state = store.state(settings.collection)
         gone = [name for name in store.generations(state) if name != state.live]
-        store.save(replace(state, previous=None))
+        is_swap = state.run is not None and state.run.kind == "swap"
+        store.save(replace(state, previous=None, run=None if is_swap else state.run))
         for name in gone:
             store.drop_generation(name)
         sweep(store, state)
