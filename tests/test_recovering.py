@@ -4,9 +4,11 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from damaged_collections import examine_in_process
 
 from retriever import assembly
 from retriever.checking.checks import check
@@ -15,11 +17,13 @@ from retriever.collection import segments
 from retriever.collection import store as store_room
 from retriever.collection.state import Run
 from retriever.embedding.vectors import normalise
-from retriever.errors import CollectionDamaged
+from retriever.errors import CollectionDamaged, EmbeddingUnavailable
 from retriever.ingestion import ingest
+from retriever.protocols import Vectors
 from retriever.repairing.repairs import repair
 from retriever.retrieval import Retriever
 from retriever.settings import Settings
+from retriever.testing import HashingEmbedder
 
 MakeSettings = Callable[..., Settings]
 ROWS_PER_REWRITE = 2
@@ -206,6 +210,34 @@ def test_an_index_file_that_was_cut_short_is_refused_and_mended_by_the_next_run(
     assert (report.unchanged, report.chunks.embedded) == (3, 0)
     assert search(built, "reset the pump") == "corpus/pump.md"
     assert check(built).findings == ()
+
+
+class UnreachableEmbedder(HashingEmbedder):
+    """A provider that does not answer."""
+
+    def embed_chunks(self, texts: Any) -> Vectors:
+        raise EmbeddingUnavailable("no answer")
+
+
+def unreachable(make_settings: MakeSettings) -> Settings:
+    """Settings by which no lost vector can be had."""
+    name = f"{__name__}:{UnreachableEmbedder.__name__}"
+    return make_settings(**{"embedding.cache": False, "embedding.backend": name})
+
+
+def test_a_torn_index_that_could_not_be_mended_is_refused_until_it_is(
+    built: Settings, make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files are out of the way by then, and nothing that is left looks torn."""
+    examine_in_process(monkeypatch)
+    cut(built, "data_level0.bin")
+    with pytest.raises(EmbeddingUnavailable):
+        repair(unreachable(make_settings))
+    with pytest.raises(CollectionDamaged, match="retriever repair mends it"):
+        Retriever.open(built)
+    assert repair(built).left == ()
+    assert search(built, "reset the pump") == "corpus/pump.md"
+    assert not is_marked(built)
 
 
 def test_an_index_is_whole_whatever_was_written_and_deleted(

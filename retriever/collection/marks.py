@@ -60,6 +60,16 @@ def any_left(folder: Path) -> bool:
     return next(folder.glob(f"*{_SUFFIX}"), None) is not None
 
 
+def distrust(folder: Path, generation: str) -> None:
+    """Have a generation be torn until it is cleared, whatever its files look like by then."""
+    path = _path(folder, generation)
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(_NO_BOOT, encoding="utf-8")
+    durable.sync(part)
+    part.replace(path)
+    durable.sync(folder)
+
+
 def clear(folder: Path, generation: str) -> None:
     """Forget how the last write to a generation ended: it was mended or deleted."""
     _path(folder, generation).unlink(missing_ok=True)

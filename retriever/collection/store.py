@@ -183,11 +183,14 @@ class Store:
     def set_aside_index(self, name: str, part: Literal["chunks", "documents"]) -> None:
         """Take index files that cannot be read out of Chroma's sight; rows and texts stay.
 
+        A torn generation stays one until it is cleared: without these files it does not look so.
         The store is opened anew: physical collections that it gave out before are of no use.
         """
         if self.options.mode != "embedded":
             return
         with self.guard():
+            if name in self.torn():
+                marks.distrust(self.options.path, name)
             self._disconnect()  # Chroma would go on writing to the files that it has open
             try:
                 segments.set_aside(
