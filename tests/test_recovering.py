@@ -12,17 +12,22 @@ from damaged_collections import examine_in_process
 
 from retriever import assembly
 from retriever.checking.checks import check
+from retriever.checking.diagnosis import Diagnosis
 from retriever.cli.status import read_status
-from retriever.collection import segments
+from retriever.collection import marks, segments
 from retriever.collection import store as store_room
 from retriever.collection.state import Run
 from retriever.embedding.vectors import normalise
 from retriever.errors import CollectionDamaged, EmbeddingUnavailable
 from retriever.ingestion import ingest
 from retriever.protocols import Vectors
+from retriever.repairing import mending
 from retriever.repairing.repairs import repair
+from retriever.repairing.restoring import VectorRestorer
 from retriever.retrieval import Retriever
 from retriever.settings import Settings
+from retriever.swapping.returning import Difference, rollback
+from retriever.swapping.swaps import swap
 from retriever.testing import HashingEmbedder
 
 MakeSettings = Callable[..., Settings]
@@ -238,6 +243,85 @@ def test_a_torn_index_that_could_not_be_mended_is_refused_until_it_is(
     assert repair(built).left == ()
     assert search(built, "reset the pump") == "corpus/pump.md"
     assert not is_marked(built)
+
+
+@pytest.fixture
+def swapped(
+    built: Settings, make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> Settings:
+    """Those of `docs.2`, which answers now; the index of what was before it is cut short."""
+    examine_in_process(monkeypatch)
+    settings = make_settings(**{"embedding.model": "other", "embedding.dimension": 128})
+    assert swap(settings).live == "docs.2"
+    cut(built, "data_level0.bin")
+    return settings
+
+
+def live_of(settings: Settings) -> tuple[str, str | None]:
+    with assembly.open_store(settings) as store:
+        state = store.state("docs")
+        return state.live, state.previous
+
+
+def test_a_rollback_to_a_torn_generation_mends_it_before_readers_are_sent_there(
+    built: Settings, swapped: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    restore = VectorRestorer.restore
+    answers: list[tuple[str, str]] = []
+
+    def meanwhile(*given: Any) -> Any:
+        answers.append((live_of(built)[0], search(swapped, "reset the pump")))
+        return restore(*given)
+
+    monkeypatch.setattr(VectorRestorer, "restore", meanwhile)
+    with Retriever.open(swapped) as retriever:
+        report = rollback(built)
+        assert retriever.retrieve("reset the pump")[0].source == "corpus/pump.md"
+    assert answers == [("docs.2", "corpus/pump.md")]
+    assert (report.live, report.previous) == live_of(built) == ("docs.3", "docs.2")
+    assert report.difference == Difference(missed=(), returned=())
+    assert search(built, "reset the pump") == "corpus/pump.md"
+    assert check(built).findings == ()
+
+
+def test_a_rollback_to_a_torn_generation_whose_rows_are_in_the_tables_is_one_switch(
+    settings: Settings, make_settings: MakeSettings, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does it forget a run that has to be completed."""
+    examine_in_process(monkeypatch)
+    ingest(corpus, settings)
+    swap(make_settings(**{"embedding.model": "other"}))
+    with assembly.open_writing_store(settings) as store:
+        run = Run.now()
+        store.save(replace(store.state("docs"), run=run))
+    marks.distrust(settings.storage.path, "docs.1")
+    assert rollback(settings).live == "docs.1"
+    assert not is_marked(settings)
+    assert [one.kind for one in check(settings).findings] == ["run"]
+    assert search(settings, "reset the pump") == "corpus/pump.md"
+
+
+def test_a_rollback_that_cannot_mend_changes_nothing_and_the_next_one_has_to_mend_again(
+    built: Settings, swapped: Settings, make_settings: MakeSettings
+) -> None:
+    """The broken files are out of the way by then: nothing is left that looks torn."""
+    for _ in range(2):
+        with pytest.raises(EmbeddingUnavailable):
+            rollback(unreachable(make_settings))
+        assert live_of(built) == ("docs.2", "docs.1")
+        assert search(swapped, "reset the pump") == "corpus/pump.md"
+    assert rollback(built).live == "docs.3"
+    assert check(built).findings == ()
+
+
+def test_a_rollback_to_what_cannot_be_read_is_refused_with_the_way_out(
+    built: Settings, swapped: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = Diagnosis(fault="beyond reading")
+    monkeypatch.setattr(mending, "examine_generation", lambda *_: broken)
+    with pytest.raises(CollectionDamaged, match=r"docs\.2 answers as before"):
+        rollback(built)
+    assert live_of(built) == ("docs.2", "docs.1")
 
 
 def test_an_index_is_whole_whatever_was_written_and_deleted(

@@ -21,7 +21,7 @@ from retriever.checking.isolation import examine_generation
 from retriever.collection.generations import fresh_generation
 from retriever.collection.pages import ChunkPage
 from retriever.collection.physical import PhysicalCollection
-from retriever.collection.state import CollectionState
+from retriever.collection.state import CollectionState, Run
 from retriever.collection.store import Store
 from retriever.embedding import cache_file
 from retriever.embedding.vectors import document_vector
@@ -39,10 +39,13 @@ _UNKNOWN_TEXT = {"embedded_hash": ""}
 class Mending:
     """One repair. The old generation answers until all of the new one is there."""
 
-    def __init__(self, store: Store, state: CollectionState, settings: Settings) -> None:
+    def __init__(
+        self, store: Store, state: CollectionState, settings: Settings, *, run: Run | None = None
+    ) -> None:
         self._store = store
         self._state = state
         self._settings = settings
+        self._run = run
         self.changed = False
         self.vectors_from_cache = 0
         self.vectors_embedded = 0
@@ -81,8 +84,8 @@ class Mending:
         data.delete_chunks(diagnosis.foreign)
         data.delete_document_rows(diagnosis.foreign_documents)
         _write_records(data, iter(corrections.values()))
-        save_in_step(self._settings, self._store, self._state.next(run=None), data)
-        self._store.clear_torn(self._state.live)
+        self._store.clear_torn(self._state.live)  # before readers may be sent there
+        save_in_step(self._settings, self._store, self._state.next(run=self._run), data)
 
     def _without_fault(self, diagnosis: Diagnosis) -> Diagnosis:
         """Take broken index files away, so that what the tables hold can be read."""
@@ -115,7 +118,7 @@ class Mending:
             target = self._store.settle(target.name)
         self.vectors_from_cache = restorer.from_cache
         self.vectors_embedded = restorer.embedded
-        switch(self._settings, self._store, self._state, target, run=None)
+        switch(self._settings, self._store, self._state, target, run=self._run)
 
     def _keep_foreign(self, data: PhysicalCollection, diagnosis: Diagnosis) -> None:
         """Write rows that are none of ours to a file, before they are left out."""

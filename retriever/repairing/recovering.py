@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from retriever import assembly
 from retriever.checking.inspecting import inspect, strays
+from retriever.collection.state import CollectionState, Run
 from retriever.collection.store import Store
 from retriever.errors import CollectionDamaged
 from retriever.repairing.mending import Mending
@@ -43,6 +44,25 @@ def refuse_torn(store: Store, name: str) -> None:
         )
 
 
+def mend_live(
+    store: Store, state: CollectionState, settings: Settings, *, run: Run | None = None
+) -> None:
+    """Mend the generation that is live in a state, and save the state when that is done.
+
+    Args:
+        store: the only one that writes.
+        state: as it is, or as it is to be: readers see what is live in it once it is mended.
+        settings: say where the cache is.
+        run: what remains to be completed after it.
+
+    Raises:
+        CollectionDamaged: what is left of the generation cannot be read.
+        EmbeddingError: lost vectors are not in the cache and cannot be made again.
+    """
+    inspection = inspect(store, state, settings, corpus=False)
+    Mending(store, state, settings, run=run).mend(inspection)
+
+
 def _recover(store: Store, name: str, settings: Settings) -> None:
     """Mend a generation that may be torn, if it is live; one that is being built is dropped."""
     collection = name.rpartition(".")[0]
@@ -50,8 +70,6 @@ def _recover(store: Store, name: str, settings: Settings) -> None:
     if state is None or name not in store.generations(state):
         store.clear_torn(name)
     elif name == state.live:
-        its_own = settings.model_copy(update={"collection": collection})
-        inspection = inspect(store, state, its_own, corpus=False)
-        Mending(store, state, its_own).mend(inspection)
-    elif name != state.previous:  # that one is mended when it is live again
+        mend_live(store, state, settings.model_copy(update={"collection": collection}))
+    elif name != state.previous:  # that one is mended before it is live again
         store.drop_generation(name)

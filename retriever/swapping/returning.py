@@ -3,9 +3,11 @@
 from dataclasses import dataclass, replace
 
 from retriever.collection.physical import PhysicalCollection
-from retriever.errors import CollectionError
+from retriever.collection.state import CollectionState
+from retriever.collection.store import Store
+from retriever.errors import CollectionDamaged, CollectionError
 from retriever.indexing import save_in_step, sweep
-from retriever.repairing.recovering import open_sound_store
+from retriever.repairing.recovering import mend_live, open_sound_store
 from retriever.settings import Settings
 
 
@@ -34,10 +36,12 @@ def rollback(settings: Settings) -> RollbackReport:
     """Switch back to the generation that was live before the last swap.
 
     What was ingested since the swap is not in it: the report names it, and what was deleted since.
+    Where its index is torn it is mended first, and readers are at the other one until then.
 
     Raises:
         CollectionLocked: another process is writing.
-        CollectionError: there is none.
+        CollectionError: there is none, or it cannot be mended. The live one was left as it is.
+        EmbeddingError: lost vectors are not in the cache and cannot be made again.
     """
     with open_sound_store(settings, existing=True) as store:
         state = store.state(settings.collection)
@@ -45,12 +49,10 @@ def rollback(settings: Settings) -> RollbackReport:
             raise CollectionError(
                 f"Collection {state.name!r} has no earlier generation to go back to."
             )
-        back = store.physical(state.previous)
-        switched = state.next(live=state.previous, previous=state.live)
-        save_in_step(settings, store, switched, back)
+        switched = _switch(store, state, state.previous, settings)
         # after the switch: a generation that cannot tell must not be in the way of leaving it
         try:
-            difference = _differences(store.physical(state.live), back)
+            difference = _differences(store.physical(state.live), store.physical(switched.live))
         except CollectionError:
             difference = None
         return RollbackReport(
@@ -59,6 +61,29 @@ def rollback(settings: Settings) -> RollbackReport:
             previous=state.live,
             difference=difference,
         )
+
+
+def _switch(
+    store: Store, state: CollectionState, previous: str, settings: Settings
+) -> CollectionState:
+    """Let the generation before answer: the state that is saved, in which it may have a new name.
+
+    Raises:
+        CollectionDamaged: it is torn and cannot be mended.
+    """
+    back = store.physical(previous)
+    if previous not in store.torn():
+        switched = state.next(live=previous, previous=state.live)
+        return save_in_step(settings, store, switched, back)
+    wanted = replace(state, live=previous, previous=state.live)
+    mend_live(store, wanted, settings, run=state.run)
+    switched = store.state(state.name)
+    if switched.live == state.live:
+        raise CollectionDamaged(
+            f"{previous} cannot be read and was not gone back to: {state.live} answers as before. "
+            "Build it anew: retriever swap with the config of its model."
+        )
+    return switched
 
 
 def prune(settings: Settings) -> list[str]:
