@@ -1,9 +1,11 @@
 """class Retriever on real Chroma: passages, scores, filters, freshness, threads."""
 
 import asyncio
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,13 @@ from hypothesis import strategies as st
 
 from retriever import assembly
 from retriever.collection.state import Canary
-from retriever.errors import CollectionNotFound, FingerprintMismatch, QueryError, SettingsError
+from retriever.errors import (
+    CollectionError,
+    CollectionNotFound,
+    FingerprintMismatch,
+    QueryError,
+    SettingsError,
+)
 from retriever.ingestion import IngestOptions, ingest
 from retriever.retrieval import Retriever, build_context
 from retriever.settings import Settings
@@ -219,6 +227,62 @@ def test_a_reader_writes_nothing(ready: Settings) -> None:
     with Retriever.open(ready) as retriever:
         retriever.retrieve("red button")
     assert contents() == before
+
+
+def test_a_retriever_that_was_closed_says_so(ready: Settings) -> None:
+    retriever = Retriever.open(ready)
+    retriever.close()
+    with pytest.raises(CollectionError, match="closed"):
+        retriever.retrieve("pump")
+
+
+def test_a_collection_that_is_made_anew_beside_a_reader_is_seen_by_its_next_query(
+    ready: Settings, corpus: Path
+) -> None:
+    with Retriever.open(ready) as retriever:
+        for _ in range(3):
+            retriever.retrieve("pump")
+            retriever._snapshots._filling.wait()
+        assert retriever._snapshots._current.rows  # answers come from memory
+        seen = retriever._snapshots._current.state
+        shutil.rmtree(corpus)
+        corpus.mkdir()
+        ingest(corpus, ready, options=IngestOptions(allow_delete=True))
+        (corpus / "new.md").write_text("# New\n\nThe pump was replaced.\n", "utf-8")
+        other = ready.model_copy(
+            update={"chunking": ready.chunking.model_copy(update={"tokens": 80})}
+        )
+        ingest(corpus, other)
+        with assembly.open_store(ready) as store:
+            now = store.state(ready.collection)
+        assert (now.live, now.revision) == (seen.live, seen.revision)  # its counting began anew
+        assert [one.source for one in retriever.retrieve("pump")] == ["corpus/new.md"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"top_k": 2.5},
+        {"top_k": "5"},
+        {"min_score": "0.1"},
+        {"min_score": float("nan")},
+        {"rewrite": lambda query: query},
+    ],
+)
+def test_an_argument_of_another_kind_is_refused(ready: Settings, wrong: dict[str, Any]) -> None:
+    with Retriever.open(ready) as retriever, pytest.raises(QueryError):
+        retriever.retrieve("pump", **wrong)
+
+
+def test_one_text_is_no_list_of_queries(ready: Settings) -> None:
+    with Retriever.open(ready) as retriever, pytest.raises(QueryError, match="list"):
+        retriever.retrieve_many("pump")
+
+
+def test_a_blank_rewriting_is_left_out(ready: Settings) -> None:
+    with Retriever.open(ready) as retriever:
+        plain = retriever.retrieve("pump")
+        assert retriever.retrieve("pump", rewrite=lambda _: ["", " "]) == plain
 
 
 def test_closing_twice_is_harmless(ready: Settings) -> None:

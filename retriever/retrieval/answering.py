@@ -1,7 +1,10 @@
 """class Retriever: queries in, scored passages out."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import contextlib
+import math
+import operator
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -113,7 +116,9 @@ class Retriever:
                 score is then the mean over the query and them.
 
         Returns:
-            Passages by falling `score`, of which 1 is the best possible; each says in
+            Passages by falling `score` (with `retrieval.mmr_balance` in the order in which they
+            add to what came before; asked of several collections, by `score` again), of which 1
+            is the best possible; each says in
             `candidates` what the rankers thought of it. The score is
             in mode hybrid that of `retriever.fusion.fuse`, from 0 to 1; a query of whose words
             the collection holds none is fused from the semantic ranking alone, so that its
@@ -130,8 +135,9 @@ class Retriever:
             EmbeddingError: the query could not be embedded.
             RerankingError: the reranker failed for good; a passing failure is a warning.
         """
-        rewritings = [] if rewrite is None else list(rewrite(_checked(query)))
-        request = self._request([query, *rewritings], top_k, where, min_score, mode)
+        rewritings = [] if rewrite is None else _texts(rewrite(_checked(query)))
+        worded = [query, *(one for one in rewritings if one.strip())]
+        request = self._request(worded, top_k, where, min_score, mode)
         return self._answer(replace(request, is_one_query=True))[0]
 
     def retrieve_many(
@@ -144,7 +150,7 @@ class Retriever:
         mode: Mode | None = None,
     ) -> list[list[Passage]]:
         """Answer several queries, embedded in one batch; see `retrieve`."""
-        request = self._request(queries, top_k, where, min_score, mode)
+        request = self._request(_texts(queries), top_k, where, min_score, mode)
         if not request.queries:
             return []
         return self._answer(request)
@@ -235,12 +241,16 @@ class Retriever:
             top_k=wanted,
             candidate_count=max(wanted, chosen.candidate_count, self._refining.rerank_count),
             where=translate(where),
-            min_score=chosen.min_score if min_score is None else min_score,
+            min_score=chosen.min_score if min_score is None else _limit(min_score),
             weights={SEMANTIC: chosen.semantic_weight, LEXICAL: chosen.lexical_weight},
         )
 
     def _wanted(self, top_k: int | None) -> int:
         wanted = self._settings.retrieval.top_k if top_k is None else top_k
+        try:
+            wanted = operator.index(wanted)
+        except TypeError as error:
+            raise QueryError(f"top_k is {wanted!r}; it must be a whole number.") from error
         if not 1 <= wanted <= MOST_TOP_K:
             raise QueryError(f"top_k is {wanted}; it must be from 1 to {MOST_TOP_K}.")
         return wanted
@@ -253,6 +263,19 @@ def _checked(query: str) -> str:
     if not text:
         raise QueryError("The query is empty. Ask for something.")
     return text
+
+
+def _texts(queries: Iterable[str]) -> list[str]:
+    if isinstance(queries, str):
+        raise QueryError(f"A list of queries is expected, not one text: [{queries!r:.80}].")
+    return list(queries)
+
+
+def _limit(min_score: float) -> float:
+    with contextlib.suppress(TypeError):
+        if math.isfinite(min_score):
+            return float(min_score)
+    raise QueryError(f"min_score is {min_score!r}; it must be a finite number.")
 
 
 def _known(mode: str) -> Mode:

@@ -152,6 +152,7 @@ class Snapshots:
         self._embedder: Embedder | None = None
         self._filling = Filling(settings.retrieval.table_mb * BYTES_OF_A_MB)
         self._beside = Beside()
+        self._is_closed = False
         self._current = self._open()
 
     @contextlib.contextmanager
@@ -167,7 +168,7 @@ class Snapshots:
     def refresh(self, stale: Snapshot) -> None:
         """Open the collection anew if `stale` is still the current snapshot."""
         with self._lock:
-            if self._current is stale:
+            if self._current is stale and not self._is_closed:
                 self._replace()
 
     def close(self) -> None:
@@ -175,6 +176,7 @@ class Snapshots:
         self._filling.close()
         self._beside.close()
         with self._lock:
+            self._is_closed = True
             self._retire(self._current)
 
     @contextlib.contextmanager
@@ -191,9 +193,11 @@ class Snapshots:
 
     def _acquire(self) -> Snapshot:
         with self._lock:
+            if self._is_closed:
+                raise CollectionError("The retriever was closed. Open another one.")
             current = self._current
             now = current.store.state(current.state.name)
-            if (now.live, now.revision) != (current.state.live, current.state.revision):
+            if _commit(now) != _commit(current.state):
                 self._replace()
             self._current.users += 1
             return self._current
@@ -249,6 +253,11 @@ class Snapshots:
         _refuse_other(state.name, differences(built, embedder.fingerprint))
         self._embedder = checked_embedder(embedder, data)
         return self._embedder
+
+
+def _commit(state: CollectionState) -> tuple[str, int, str]:
+    """Tells commits apart: a collection that is made anew counts its revisions from 0 again."""
+    return state.live, state.revision, state.commit
 
 
 def _any_vector(dimension: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
