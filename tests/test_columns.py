@@ -1,6 +1,8 @@
 """Filters in memory hold for exactly what Chroma's own `where` holds for."""
 
+import operator
 import random
+from collections.abc import Callable
 from typing import Any
 
 import chromadb
@@ -12,6 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from retriever.collection.filters import translate
+from retriever.errors import QueryError
 from retriever.retrieval.columns import Columns
 
 KEYS = ("a", "b", "c")
@@ -73,6 +76,61 @@ filters = st.recursive(
     ),
     max_leaves=5,
 )
+
+
+COMPARED: dict[str, Callable[[Any, Any], bool]] = {
+    "$eq": operator.eq, "$ne": operator.ne, "$gt": operator.gt,
+    "$gte": operator.ge, "$lt": operator.lt, "$lte": operator.le,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("asked", [0.5, 1.5, 2.25, -0.5, -1.5])
+@pytest.mark.parametrize("name", COMPARED)
+@pytest.mark.parametrize("key", KEYS)
+def test_whole_numbers_are_compared_with_fractions_as_numbers(
+    chroma: Any, name: str, key: str, asked: float
+) -> None:
+    held = {number: row.get(key) for number, row in enumerate(make_rows())}
+    numbers = {row: value for row, value in held.items() if type(value) in (int, float)}
+    found = chroma.get(where=translate({key: {name: asked}}), include=[])["ids"]
+    expected = [row for row, value in numbers.items() if COMPARED[name](value, asked)]
+    assert sorted(int(one) for one in found if int(one) in numbers) == expected
+    assert name == "$ne" or {int(one) for one in found} <= set(numbers)
+
+
+@pytest.mark.parametrize("asked", [[1.5], [1.5, 2.0], [1.5, 1.0, -1.5]])
+@pytest.mark.parametrize("key", KEYS)
+def test_whole_numbers_are_looked_up_among_fractions_as_numbers(
+    chroma: Any, key: str, asked: list[float]
+) -> None:
+    held = {
+        number: row[key]
+        for number, row in enumerate(make_rows())
+        if type(row.get(key)) in (int, float)
+    }
+    one_of = chroma.get(where=translate({key: {"$in": asked}}), include=[])["ids"]
+    none_of = chroma.get(where=translate({key: {"$nin": asked}}), include=[])["ids"]
+    assert {int(one) for one in one_of} == {row for row, value in held.items() if value in asked}
+    assert not {int(one) for one in one_of} & {int(one) for one in none_of}
+    assert len(one_of) + len(none_of) == ROWS
+
+
+@pytest.mark.parametrize("combined", ["$and", "$or"])
+def test_chroma_is_able_to_run_the_largest_filter_that_is_let_through(
+    chroma: Any, combined: str
+) -> None:
+    conditions: list[object] = [{"a": {"$ne": place + 0.5}} for place in range(250)]
+    where = translate({combined: conditions})
+    chroma.get(where=where, include=[])
+    chroma.query(query_embeddings=np.eye(1, 2), n_results=3, where=where, include=[])
+    numbers, texts = list(range(8_000)), [str(one) for one in range(8_000)]
+    for most in (numbers, numbers), (texts, texts, texts, texts):
+        where = translate({combined: [{"a": {"$nin": each}} for each in most]})
+        chroma.get(where=where, include=[])
+        with pytest.raises(QueryError, match="too large"):
+            translate({combined: [{"b": 1}, where]})
+    with pytest.raises(QueryError, match="501"):
+        translate({combined: [*conditions, {"a": 1}]})
 
 
 @hypothesis_settings(max_examples=300)

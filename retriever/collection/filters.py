@@ -7,11 +7,13 @@
     {"$or": [{"year": 2022}, {"year": 2023}]}     one of the filters must hold ($and: all)
 
 Operators: $eq $ne $gt $gte $lt $lte $in $nin $contains $not_contains (the last two on lists).
-$ne, $nin and $not_contains also hold for chunks that lack the key.
+$ne, $nin and $not_contains also hold for chunks that lack the key. Numbers are compared as numbers,
+whole ones with fractions, too.
 """
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from retriever.errors import QueryError
 
@@ -21,6 +23,10 @@ _LIST_OPERATORS = frozenset({"$in", "$nin"})
 _OPERATORS = _VALUE_OPERATORS | _NUMBER_OPERATORS | _LIST_OPERATORS
 _MOST_VALUES = 10_000
 _DEEPEST = 16
+_MOST_CONDITIONS = 500
+"""Chroma makes one statement of a filter, and SQLite nests 1,000 terms."""
+_MOST_VARIABLES = 32_000
+"""SQLite takes 32,766; Chroma makes two of a number."""
 
 Where = Mapping[str, object]
 
@@ -29,12 +35,34 @@ def translate(where: Where | None) -> dict[str, object] | None:
     """Chroma's form of a filter, or None where there is nothing to filter.
 
     Raises:
-        QueryError: an operator is unknown, or a value has a type that it cannot compare.
+        QueryError: an operator is unknown, a value has a type that it cannot compare, or the
+            filter holds more than Chroma can be asked at once.
     """
     if where is None:
         return None
     clauses = _clauses(where, depth=0)
-    return _together("$and", clauses) if clauses else None
+    if not clauses:
+        return None
+    translated = _together("$and", clauses)
+    conditions, variables = _size(translated)
+    if conditions > _MOST_CONDITIONS or variables > _MOST_VARIABLES:
+        raise QueryError(
+            f"The filter is too large: at most {_MOST_CONDITIONS} conditions (it has "
+            f"{conditions:,}), and {_MOST_VARIABLES:,} texts or {_MOST_VARIABLES // 2:,} numbers, "
+            "can be asked at once. Name the values of one key as a list: {'year': [2022, 2023]}."
+        )
+    return translated
+
+
+def _size(translated: Mapping[str, Any]) -> tuple[int, int]:
+    """How many conditions a filter in Chroma's form holds, and how many variables SQLite needs."""
+    ((key, held),) = translated.items()
+    if key in ("$and", "$or"):
+        sizes = [_size(one) for one in held]
+        return sum(one for one, _ in sizes), sum(variables for _, variables in sizes)
+    (value,) = held.values()
+    values = value if isinstance(value, list) else [value]
+    return 1, sum(1 if isinstance(one, str) else 2 for one in values)
 
 
 def _clauses(where: object, *, depth: int) -> list[dict[str, object]]:
@@ -76,13 +104,32 @@ def _conditions(key: str, condition: object) -> list[dict[str, object]]:
     if isinstance(condition, Mapping):
         if not condition:
             raise QueryError(f"The filter on {key!r} is empty. Give a value or an operator.")
-        return [{key: _comparison(key, name, value)} for name, value in condition.items()]
+        return [_condition(key, name, value) for name, value in condition.items()]
     if isinstance(condition, (list, tuple, set, frozenset)):
-        return [{key: _comparison(key, "$in", list(condition))}]
-    return [{key: _comparison(key, "$eq", condition)}]
+        return [_condition(key, "$in", list(condition))]
+    return [_condition(key, "$eq", condition)]
 
 
-def _comparison(key: str, operator: object, value: object) -> dict[str, object]:
+def _condition(key: str, operator: object, value: object) -> dict[str, object]:
+    """A condition that also holds for stored whole numbers: Chroma cuts 2.5 to 2 for those."""
+    comparison = _comparison(key, operator, value)
+    ((name, asked),) = comparison.items()
+    asked_for = asked if isinstance(asked, list) else [asked]
+    cut = {int(one) for one in asked_for if isinstance(one, float) and one != int(one)}
+    taken_for = sorted(cut.difference(one for one in asked_for if not isinstance(one, str)))
+    whole: dict[str, object] = {key: {"$in": taken_for}}
+    other: dict[str, object] = {key: {"$nin": taken_for}}
+    is_above = not isinstance(asked, list | str) and asked > 0
+    if not taken_for:
+        return {key: comparison}
+    if name in ("$eq", "$in") or name == ("$gte" if is_above else "$lte"):
+        return {"$and": [{key: comparison}, other]}
+    if name in ("$ne", "$nin") or name == ("$lt" if is_above else "$gt"):
+        return {"$or": [{key: comparison}, whole]}
+    return {key: comparison}
+
+
+def _comparison(key: str, operator: object, value: object) -> dict[str, Any]:
     if operator not in _OPERATORS:
         known = " ".join(sorted(_OPERATORS))
         raise QueryError(f"Unknown operator {operator!r} on {key!r}. There are: {known}.")
