@@ -1,16 +1,32 @@
 """Several collections asked as one: scores where they can be compared, ranks where not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from retriever.errors import CollectionNotFound, QueryError, SettingsError
+from retriever.errors import CollectionNotFound, QueryError, RerankingUnavailable, SettingsError
 from retriever.ingestion import ingest
 from retriever.retrieval import Retriever, build_context
+from retriever.retrieval.reordering import RerankingSkipped
 from retriever.settings import Settings
 
 MakeSettings = Callable[..., Settings]
+
+
+class RerankerThatFailsForMinutes:
+    """Gives everything a low score, and is not to be had for one of the notes."""
+
+    def __init__(self, options: object) -> None:
+        """Nothing is needed."""
+
+    def rerank(self, query: str, texts: Sequence[str]) -> NDArray[np.float32]:
+        """0.05 for each."""
+        if any("ordered in May" in text for text in texts):
+            raise RerankingUnavailable("The reranker is busy.")
+        return np.full(len(texts), 0.05, dtype=np.float32)
 
 
 @pytest.fixture
@@ -47,6 +63,20 @@ def test_of_one_model_scores_are_those_of_each_collection_alone(two: MakeSetting
     scores = [each.score for each in together]
     assert scores == sorted(scores, reverse=True)
     assert {each.id: each.score for each in together if each.collection == "manuals"} == alone
+
+
+def test_where_the_reranker_failed_for_one_collection_its_scores_are_not_compared(
+    two: MakeSettings,
+) -> None:
+    backend = f"{__name__}:RerankerThatFailsForMinutes"
+    settings = two(reranking__backend=backend, retrieval__duplicates="none")
+    with (
+        Retriever.open(settings, collections=["manuals", "minutes"]) as retriever,
+        pytest.warns(RerankingSkipped, match="busy"),
+    ):
+        found = retriever.retrieve("a new pump was ordered", top_k=4)
+    assert [one.score for one in found] == [1.0, 1.0, 61 / 62, 61 / 62]
+    assert [one.collection for one in found] == ["manuals", "minutes"] * 2
 
 
 def test_the_same_text_in_two_collections_is_one_passage_with_both(two: MakeSettings) -> None:

@@ -1,15 +1,15 @@
 """Several collections asked as one.
 
 Each is asked on its own, with the model that built it. Where scores can be compared (one model
-built them all, or a reranker scored them, or words alone decided), the answers are put together
-by score. Where they cannot, by reciprocal rank (Cormack, Clarke and Buettcher, SIGIR 2009): the
-first of each collection first, and a passage's score is 61 / (60 + its rank), which says nothing
-of how well it answers; `min_score` is compared with what each collection said. Explanations
-speak of the collection that a passage is from.
+built them all, or a reranker scored all of them, or words alone decided), the answers are put
+together by score. Where they cannot, by reciprocal rank (Cormack, Clarke and Buettcher, SIGIR
+2009): the first of each collection first, and a passage's score is 61 / (60 + its rank), which
+says nothing of how well it answers; `min_score` is compared with what each collection said.
+Explanations speak of the collection that a passage is from.
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from retriever import assembly
@@ -20,7 +20,7 @@ from retriever.fusion import RANK_CONSTANT
 from retriever.records import EmbeddingFingerprint, Passage
 from retriever.retrieval.answering import Retriever
 from retriever.retrieval.ranking import Request
-from retriever.retrieval.refining import read_refining
+from retriever.retrieval.refining import RERANKER, read_refining
 from retriever.settings import EmbeddingSettings, Settings
 
 _OF_THE_MODEL = frozenset(
@@ -68,7 +68,7 @@ class JointRetriever(Retriever):
 
     def _answer(self, request: Request) -> list[list[Passage]]:
         answers = {name: member._answer(request) for name, member in self._members.items()}
-        comparable = self._are_comparable(request)
+        comparable = self._are_comparable(request, answers.values())
         count = 1 if request.is_one_query else len(request.queries)
         return [
             self._joined({name: one[place] for name, one in answers.items()}, request, comparable)
@@ -88,8 +88,14 @@ class JointRetriever(Retriever):
         kept = without_repetition(ranking, sameness=self._refining.duplicates, most=request.top_k)
         return [replace(one, rank=rank) for rank, one in enumerate(kept, start=1)]
 
-    def _are_comparable(self, request: Request) -> bool:
-        if request.mode == "lexical" or self._refining.rerank_count:
+    def _are_comparable(
+        self, request: Request, answers: Iterable[Sequence[Sequence[Passage]]]
+    ) -> bool:
+        passages = (one for answer in answers for ranking in answer for one in ranking)
+        reranked = {any(told.ranker == RERANKER for told in one.candidates) for one in passages}
+        if True in reranked:  # but not where it failed for some of the collections
+            return False not in reranked
+        if request.mode == "lexical":
             return True
         built: list[EmbeddingFingerprint] = []
         for member in self._members.values():
