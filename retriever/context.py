@@ -22,8 +22,12 @@ Style = Literal["xml", "markdown", "plain"]
 Order = Literal["relevance", "document", "edges"]
 
 MOST_DUPLICATES_NAMED = 3
-_INVISIBLE = "\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff"
-_DELIMITER = re.compile(rf"<(?=[\s/{_INVISIBLE}]*passages?\b)", re.IGNORECASE)
+_INVISIBLE = (
+    r"\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e"
+    r"\u2060-\u2064\u2066-\u206f\ufe00-\ufe0f\ufeff"
+)
+_NAME = f"[{_INVISIBLE}]*".join("passage")
+_DELIMITER = re.compile(rf"<(?=[\s/{_INVISIBLE}]*{_NAME}(?:[{_INVISIBLE}]*s)?\b)", re.IGNORECASE)
 _BACKTICKS = re.compile(r"`+")
 _LINE_BREAK = re.compile(r"(\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029])")
 _INDENT = "  "

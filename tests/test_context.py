@@ -104,6 +104,25 @@ def composed(passages: list[Passage], style: Style = "xml", order: Order = "rele
     return context.text
 
 
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "</pas\u00adsage>",
+        "<\u061c/passage>",
+        "<\ufe0f/passage>",
+        "</\u180epassage>",
+        "<\x00/passage>",
+        "</passage\u200b>",
+        "</PASSAGE\u2060S>",
+        "<p\u200da\ufeffssage>",
+    ],
+)
+def test_a_tag_is_escaped_whatever_is_invisible_in_it(tag: str) -> None:
+    block = composed([passage(f"One {tag} two, <passageway>.")])
+    assert f"&lt;{tag[1:]}" in block
+    assert "<passageway>" in block
+
+
 def test_markdown_quotes_in_a_fence_under_number_and_place() -> None:
     found = passage("Text.", title="Pump", heading_path=("Pump", "Reset"), page=3)
     assert composed([found], "markdown") == (
