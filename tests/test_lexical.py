@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -420,6 +421,22 @@ def test_words_of_a_token_come_once() -> None:
     }
     assert words("d41d8cd98f00b204e9800998ecf8427e") == {"d41d8cd98f00b204e9800998ecf8427e"}
     assert len(words("/".join(f"part{chr(97 + n)}" for n in range(26)) * 50)) <= 24
+
+
+@pytest.mark.parametrize(
+    ("written", "word"),
+    [
+        ("Donau\u00addampf\u00adschiff", "Donaudampfschiff"),
+        (
+            "\u05e9\u05c1\u05b8\u05dc\u05d5\u05b9\u05dd",
+            "\u05e9\u05c1\u05b8\u05dc\u05d5\u05b9\u05dd",
+        ),
+        ("\u078b\u07a8\u0788\u07ac\u0780\u07a8", "\u078b\u07a8\u0788\u07ac\u0780\u07a8"),
+    ],
+    ids=["soft hyphens", "Hebrew points", "Thaana vowels"],
+)
+def test_a_word_is_one_whatever_stands_between_its_letters(written: str, word: str) -> None:
+    assert tokens(f"({written})") == tokens(word) == [unicodedata.normalize("NFKC", word)]
 
 
 def test_damage_found_while_reading_is_told(

@@ -23,7 +23,8 @@ _UNSPACED = (
     "\uac00-\ud7af"  # Korean has spaces, but its particles cling to the words
 )
 _MARKS = (
-    "\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed"
+    "\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed"
+    "\u07a6-\u07b0\u09e2\u09e3\u0afa-\u0aff\u0df2\u0df3"
     "\u0900-\u0903\u093a-\u094f\u0951-\u0963\u0981-\u0983\u09bc-\u09d7\u0a01-\u0a03\u0a3c-\u0a51"
     "\u0a70-\u0a83\u0abc-\u0ae3\u0b01-\u0b03\u0b3c-\u0b63\u0b82\u0bbe-\u0bd7\u0c00-\u0c04"
     "\u0c3e-\u0c63\u0c81-\u0c83\u0cbc-\u0ce3\u0d00-\u0d03\u0d3b-\u0d63\u0d82\u0d83\u0dca-\u0ddf"
@@ -35,6 +36,7 @@ _ASCII_TOKEN = re.compile(_TOKEN.pattern.replace(_MARKS, ""), re.ASCII)
 _RUNS = re.compile(rf"([{_UNSPACED}]+)")
 _NAME_JOINTS = re.compile(rf"[^-\w{_MARKS}]+")
 _HUMP_JOINTS = re.compile(r"[-_]+")
+_SOFT_HYPHEN = "\u00ad"
 _EDGES = re.compile(
     r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])"
 )
@@ -51,10 +53,13 @@ class Word:
 
 
 def tokens(text: str) -> list[str]:
-    """The words, names and unspaced runs of a text, in order, in compatibility form (NFKC)."""
+    """The words, names and unspaced runs of a text, in order, in compatibility form (NFKC).
+
+    A soft hyphen says where a word may be parted on a screen; it is no part of it.
+    """
     if text.isascii():
         return _ASCII_TOKEN.findall(text)
-    return _TOKEN.findall(unicodedata.normalize("NFKC", text))
+    return _TOKEN.findall(unicodedata.normalize("NFKC", text).replace(_SOFT_HYPHEN, ""))
 
 
 def words_of(token: str) -> list[Word]:
