@@ -16,6 +16,7 @@ PACKAGE = ROOT / "retriever"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS: dict[str, set[str]] = {
+    "street": {"__main__"},
     "doors": {"__init__", "cli", "integrations", "serving"},
     "kits": {"testing"},
     "flows": {

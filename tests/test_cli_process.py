@@ -90,6 +90,13 @@ def wait_for(path: Path, *, limit_s: float = 60.0) -> None:
         time.sleep(0.02)
 
 
+def test_python_runs_it_as_a_module_where_no_script_is_on_the_path() -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "retriever", "--version"], capture_output=True, text=True, check=True
+    )
+    assert told.stdout.startswith("retriever ")
+
+
 def test_the_help_loads_none_of_the_large_packages() -> None:
     large = ("torch", "chromadb", "sentence_transformers", "numpy", "pydantic", "pydantic_settings")
     check = (
