@@ -154,6 +154,15 @@ def test_headings_of_restructured_text_get_levels_in_their_order() -> None:
     assert found[0][2] == "=====\nTitle\n====="
 
 
+def test_escapes_in_front_matter_become_characters_that_every_store_keeps() -> None:
+    pair, lone = "\\ud83d\\ude00", "\\ude00\\ud83d"
+    block = f'title: "{pair} Launch\\0{lone} notes"\nmood: "{pair}"\n"{pair}": "a{lone}b\\0"\n'
+    content = read(f"---\n{block}---\nBody.", "a.md")
+    assert content.title == "\U0001f600 Launch notes"
+    assert content.metadata == {"mood": "\U0001f600", "\U0001f600": "ab"}
+    assert content.warnings == ()
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [

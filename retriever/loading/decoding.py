@@ -20,7 +20,7 @@ _MARKS = (
 )
 _ISO_2022 = ("iso2022_jp_2", "iso2022_jp_ext", "iso2022_jp_2004")
 _ISO_2022_ESCAPE = re.compile(rb"\x1b(?:\$[@-D]|\$[(-/][@-Z]|\([BIJ])")
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]+")
 _IMPLAUSIBLE = re.compile(
     "[\x01-\x07\x0e-\x1a\x1c-\x1f\x7f-\x84\x86-\x9f\ufdd0-\ufdef\ufffe\uffff]"
 )
@@ -70,8 +70,13 @@ def is_plausible(text: str) -> bool:
 
 
 def storable(text: str) -> str:
-    """The text without NULs and lone surrogates, which no store keeps."""
-    return _UNSTORABLE.sub("", text)
+    """The text without NULs and lone surrogates, which no store keeps; pairs become characters."""
+    return _UNSTORABLE.sub(_joined, text)
+
+
+def _joined(run: re.Match[str]) -> str:
+    wide = run.group().encode("utf-16-le", errors="surrogatepass")
+    return wide.decode("utf-16-le", errors="ignore").replace("\x00", "")
 
 
 def _by_mark(data: bytes) -> Decoded | None:

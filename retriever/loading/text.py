@@ -4,7 +4,7 @@ import re
 
 from retriever.loading import frontmatter, headings, metadata
 from retriever.loading.content import Content, FileBytes, LoadingOptions
-from retriever.loading.decoding import Decoded, decode
+from retriever.loading.decoding import Decoded, decode, storable
 from retriever.records import Heading, Markup
 
 _CODING = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]{1,40})", re.M)
@@ -24,7 +24,7 @@ def read_markdown(file: FileBytes, options: LoadingOptions) -> Content:
         decoded.text,
         file.format,
         "markdown",
-        title=title.strip() or headings.first_title(found),
+        title=storable(title).strip() or headings.first_title(found),
         body_start=front.body_start,
         headings=found,
         metadata=kept,
