@@ -224,6 +224,48 @@ def test_a_mail_without_a_plain_part_gives_its_html_as_text() -> None:
     assert read(mail, "without-extension").format == "eml"
 
 
+def mail_of(kind: str, *parts: str) -> str:
+    inside = "".join(f"--b\nContent-Type: {part}\n" for part in parts)
+    return f"From: a@b.c\nContent-Type: multipart/{kind}; boundary=b\n\n{inside}--b--\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "others", "text"),
+    [
+        ("mixed", ["text/plain\n\n--\nPumps mailing list"], "The pump.\n\n--\nPumps mailing list"),
+        ("mixed", ["text/x-patch\n\n+oil"], "The pump.\n\n+oil"),
+        ("mixed", ["text/plain; name=a.txt\n\nNamed"], "The pump.\n\nNamed"),
+        (
+            "mixed",
+            ["text/plain\nContent-Disposition: inline; filename=a.txt\n\nInline"],
+            "The pump.\n\nInline",
+        ),
+        ("related", ["text/css\n\np { color: red }"], "The pump."),
+        ("related", ["image/png; name=a.png\n\nx"], "The pump.\n\nAttachments: a.png"),
+        ("alternative", ["text/calendar\n\nBEGIN:VCALENDAR"], "The pump."),
+        ("alternative", ["text/plain\n\nPlain"], "Plain"),
+        ("alternative", ["text/plain\n\n \n"], "The pump."),
+        ("alternative", ["text/html\n\n<p>Richer"], "Richer"),
+    ],
+)
+def test_a_mail_shows_every_part_that_a_person_sees_and_one_of_alternatives(
+    kind: str, others: list[str], text: str
+) -> None:
+    assert read(mail_of(kind, "text/html\n\n<p>The pump.", *others), "a.eml").text == text
+
+
+def test_a_mail_whose_parts_cannot_be_told_apart_is_read_as_it_is() -> None:
+    assert read("From: a@b.c\nContent-Type: multipart/mixed\n\nBody", "a.eml").text == "Body"
+
+
+def test_a_mail_attached_to_a_mail_is_named_and_not_opened_and_one_within_it_is_read() -> None:
+    attached = "Content-Disposition: attachment; filename=old.eml\n\nSubject: In\n\nInner"
+    mail = mail_of("mixed", "text/html\n\n<p>Outer", f"message/rfc822\n{attached}")
+    assert read(mail, "a.eml").text == "Outer\n\nAttachments: old.eml"
+    mail = mail_of("mixed", "text/html\n\n<p>Outer", "message/rfc822\n\nSubject: In\n\nInner")
+    assert read(mail, "a.eml").text == "Outer\n\nInner"
+
+
 def test_each_mail_of_a_mailbox_stands_under_its_subject() -> None:
     one = "From a@b.c Thu Jan  4 10:00:00 2024\nSubject: {}\nFrom: a@b.c\n\nBody {}\n\n"
     content = read(one.format("A", 1) + one.format("B", 2), "a.mbox")

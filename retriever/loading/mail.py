@@ -2,10 +2,9 @@
 
 import contextlib
 import re
-from collections.abc import Iterator
 from email import message_from_bytes, policy
 from email.errors import MessageError
-from email.message import EmailMessage
+from email.message import EmailMessage, MIMEPart
 from email.utils import parsedate_to_datetime
 
 from retriever.errors import LoadingError
@@ -16,13 +15,17 @@ from retriever.records import Heading
 
 MAX_PARTS = 1000
 MAX_MAILS = 10_000
+_BODIES = frozenset({"text/plain", "text/html"})  # part of the mail's own text, also with a name
+_UNSEEN = frozenset({"text/css", "text/javascript"})  # what saved pages carry along
 _FIELDS = ("from", "to", "cc", "date")
 _MAILBOX_LINE = re.compile(rb"(?:\A|(?<=\n))From [^\n]*\n")
 _FAILURES = (MessageError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 
 def read_mail(file: FileBytes, options: LoadingOptions) -> Content:
-    """One mail: subject as title, plain part before HTML part, attachments named, not opened.
+    """One mail: subject as title, all parts that a person sees, attachments named, not opened.
+
+    Of parts that say the same in several ways, the plain one is read.
 
     Raises:
         LoadingError: it has no headers of a mail, or its body is encrypted.
@@ -31,11 +34,15 @@ def read_mail(file: FileBytes, options: LoadingOptions) -> Content:
     subject, fields = _headers(message)
     if not (subject or fields):
         raise LoadingError("damaged mail: it has no headers")
-    body, attachments = _body(message, options)
-    named = f"\n\nAttachments: {', '.join(attachments)}" if attachments else ""
+    body = _Body(options)
+    try:
+        shown = body.text(message).strip()
+    except RecursionError as error:
+        raise LoadingError("damaged mail: parts are nested too deeply") from error
+    named = f"\n\nAttachments: {', '.join(body.attachments)}" if body.attachments else ""
     kept, dropped = metadata.bounded(fields)
     title = f"# {subject}\n\n" if subject else ""
-    text = storable(f"{title}{body.strip()}{named}".strip())
+    text = storable(f"{title}{shown}{named}".strip())
     return Content(
         text,
         file.format,
@@ -113,42 +120,53 @@ def _on_one_line(value: str) -> str:
     return " ".join(storable(value).split())
 
 
-def _body(message: EmailMessage, options: LoadingOptions) -> tuple[str, list[str]]:
-    plain: list[str] = []
-    rich: list[str] = []
-    attachments: list[str] = []
-    for part in _parts(message):
+class _Body:
+    """What a mail shows, gathered part by part."""
+
+    def __init__(self, options: LoadingOptions) -> None:
+        self._options = options
+        self._parts_left = MAX_PARTS
+        self.attachments: list[str] = []
+
+    def text(self, part: MIMEPart) -> str:
+        """The text that a part shows; attachments in it are named, not opened."""
+        if not self._parts_left:
+            return ""
+        self._parts_left -= 1
         kind = part.get_content_type()
+        is_attachment = part.get_content_disposition() == "attachment"
+        if part.is_multipart() and not is_attachment:
+            shown = [(each.get_content_type(), self.text(each)) for each in part.iter_parts()]
+            shown = [(kind, text) for kind, text in shown if text.strip()]
+            if kind == "multipart/alternative":
+                # the last is the richest (RFC 2046, 5.1.4), yet plain text needs no guessing
+                shown = sorted(shown, key=lambda each: _preference(each[0]))[-1:]
+            return "\n\n".join(text for _, text in shown)
         name = _filename(part)
-        if name or part.get_content_disposition() == "attachment":
-            attachments.append(name or kind)
+        if is_attachment or (name and kind not in _BODIES):
+            self.attachments.append(name or kind)
         elif kind == "text/html":
-            rich.append(_html(_payload(part), options))
-        elif kind.startswith("text/"):
-            plain.append(_text(part))
-    text = "\n\n".join(plain)
-    return (text if text.strip() else "\n\n".join(rich)), attachments
+            return _html(_payload(part), self._options)
+        elif kind.startswith(("text/", "multipart/")) and kind not in _UNSEEN:
+            # a multipart without parts lacks its boundaries: its text stands there as it is
+            return _text(part)
+        return ""
 
 
-def _parts(message: EmailMessage) -> Iterator[EmailMessage]:
-    try:
-        for number, part in enumerate(message.walk()):
-            if number >= MAX_PARTS:
-                return
-            if not part.is_multipart():
-                yield part
-    except RecursionError as error:
-        raise LoadingError("damaged mail: parts are nested too deeply") from error
+def _preference(kind: str) -> int:
+    if kind == "text/plain":
+        return 2
+    return 1 if kind == "text/html" or kind.startswith("multipart/") else 0
 
 
-def _filename(part: EmailMessage) -> str:
+def _filename(part: MIMEPart) -> str:
     try:
         return _on_one_line(part.get_filename() or "")[:200]
     except _FAILURES:
         return "unnamed"
 
 
-def _payload(part: EmailMessage) -> bytes:
+def _payload(part: MIMEPart) -> bytes:
     try:
         payload = part.get_payload(decode=True)
     except _FAILURES:
@@ -156,7 +174,7 @@ def _payload(part: EmailMessage) -> bytes:
     return payload if isinstance(payload, bytes) else b""
 
 
-def _text(part: EmailMessage) -> str:
+def _text(part: MIMEPart) -> str:
     data = _payload(part)
     try:
         declared = str(part.get_content_charset() or "")
