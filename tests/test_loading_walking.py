@@ -185,6 +185,16 @@ def test_a_name_that_is_no_unicode_has_a_source_all_the_same(tmp_path: Path) -> 
         assert loader.load(file).title == "T"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_of_two_files_with_one_source_the_second_is_reported(tmp_path: Path) -> None:
+    for name in (b"caf\xe9.md", b"caf\\xe9.md", b"d\xe9/a.md", b"d\\xe9/a.md"):
+        make(tmp_path, os.fsdecode(name))
+    why = "another file has the same name once escaped: rename one of them"
+    assert found(tmp_path) == [
+        "caf\\xe9.md", f"caf\\xe9.md: {why}", "d\\xe9/a.md", f"d\\xe9/a.md: {why}",
+    ]  # fmt: skip
+
+
 @pytest.mark.timeout(10)
 def test_patterns_that_would_take_for_ever_are_not_used_and_reported(tmp_path: Path) -> None:
     make(tmp_path, "a" * 100 + ".md")

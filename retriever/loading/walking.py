@@ -31,7 +31,8 @@ def walk(
         not_into: folders that are passed over in silence, such as the state folder.
 
     Yields:
-        A `CorpusFile` for each file to read, a `Skipped` for each thing that was left out.
+        A `CorpusFile` for each file to read, a `Skipped` for each thing that was left out. No
+        two files of a root have one source.
     """
     barred = frozenset(os.path.realpath(folder) for folder in not_into)
     for root in roots:
@@ -71,6 +72,8 @@ class _Walk:
         self._include = Patterns(options.include)
         self._exclude = Patterns(options.exclude)
         self._max_bytes = options.max_file_mb * BYTES_PER_MB
+        self._ambiguous: set[str] = set()
+        """Sources found that an escaped name and one spelt with backslashes can share."""
 
     def run(self) -> Iterator[Found]:
         """Walk from `within` on, having read the ignore files above it."""
@@ -169,8 +172,11 @@ class _Walk:
             yield self._skipped(inside, "not a regular file")
         elif status.st_size > self._max_bytes:
             yield self._skipped(inside, f"larger than {self._options.max_file_mb:g} MB")
+        elif (source := source_of(self._root.name, inside)) in self._ambiguous:
+            yield Skipped(source, "another file has the same name once escaped: rename one of them")
         else:
-            source = source_of(self._root.name, inside)
+            if "\\" in source:
+                self._ambiguous.add(source)
             yield CorpusFile(source, Path(path), status.st_size, status.st_mtime_ns)
 
     def _is_excluded(self, inside: str, rules: Rules) -> bool:
