@@ -274,6 +274,37 @@ def test_each_mail_of_a_mailbox_stands_under_its_subject() -> None:
     ]  # fmt: skip
 
 
+MAILBOX_LINE = "From a@b.c Thu Jan  4 10:00:00 2024\n"
+
+
+@pytest.mark.parametrize(
+    ("middle", "text"),
+    [
+        ("", MAILBOX_LINE.strip()),
+        ("X-Status: 1\n\nNo usual headers\n", f"{MAILBOX_LINE}X-Status: 1\n\nNo usual headers"),
+    ],
+)
+def test_a_mail_without_headers_stays_as_written_and_costs_no_other_of_its_mailbox(
+    middle: str, text: str
+) -> None:
+    one = MAILBOX_LINE + "Subject: {}\nFrom: a@b.c\n\nBody\n\n"
+    content = read(one.format("A") + MAILBOX_LINE + middle + "\n" + one.format("B"), "a.mbox")
+    assert content.text == f"# A\n\nBody\n\n{text}\n\n# B\n\nBody"
+    assert [found for _, _, found in heading_lines(content)] == ["# A", "# B"]
+    assert content.warnings == ("1 mails could not be read: their text stays as it is written",)
+
+
+def test_a_line_of_a_mail_that_begins_with_from_begins_no_mail() -> None:
+    content = read(MAILBOX_LINE + "Subject: A\n\nHello.\nFrom here on it is cold.\n", "a.mbox")
+    assert content.text == "# A\n\nHello.\nFrom here on it is cold."
+
+
+def test_a_mailbox_with_a_byte_order_mark_keeps_its_first_mail() -> None:
+    one = MAILBOX_LINE + "Subject: {}\n\nBody\n\n"
+    content = read("\ufeff" + one.format("A") + one.format("B"), "a.mbox")
+    assert content.text == "# A\n\nBody\n\n# B\n\nBody"
+
+
 def test_xml_gives_the_text_of_its_elements_and_no_entity() -> None:
     xml = (
         '<?xml version="1.0" encoding="ISO-8859-1"?><!DOCTYPE a [<!ENTITY x SYSTEM '

@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+from codecs import BOM_UTF8
 from email import message_from_bytes, policy
 from email.errors import MessageError
 from email.message import EmailMessage, MIMEPart
@@ -18,7 +19,7 @@ MAX_MAILS = 10_000
 _BODIES = frozenset({"text/plain", "text/html"})  # part of the mail's own text, also with a name
 _UNSEEN = frozenset({"text/css", "text/javascript"})  # what saved pages carry along
 _FIELDS = ("from", "to", "cc", "date")
-_MAILBOX_LINE = re.compile(rb"(?:\A|(?<=\n))From [^\n]*\n")
+_MAILBOX_LINE = re.compile(rb"(?:\A|(?<=\n))From \S+ [^\n]*\d\d:\d\d[^\n]*(?:\n|\Z)")
 _FAILURES = (MessageError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 
@@ -57,17 +58,24 @@ def read_mail(file: FileBytes, options: LoadingOptions) -> Content:
 def read_mailbox(file: FileBytes, options: LoadingOptions) -> Content:
     """Many mails in one file: each under its subject as a heading.
 
+    A mail begins at a line of `From`, a sender and a time. One that is no mail by itself, such as
+    one without headers, stays as it is written, with a warning.
+
     Raises:
-        LoadingError: it holds no mail.
+        LoadingError: it holds more text than may be unpacked.
     """
-    starts = [match.start() for match in _MAILBOX_LINE.finditer(file.data)][: MAX_MAILS + 1]
-    ends = [*starts[1:], len(file.data)]
-    text = ""
+    data = file.data.removeprefix(BOM_UTF8).lstrip()
+    starts = sorted({0, *(match.start() for match in _MAILBOX_LINE.finditer(data))})
+    ends = [*starts[1:], len(data)]
     parts: list[str] = []
     found: list[Heading] = []
-    position = 0
+    position = damaged = 0
     for start, end in zip(starts[:MAX_MAILS], ends, strict=False):
-        one = read_mail(FileBytes(_without_first_line(file.data[start:end]), "", "eml"), options)
+        try:
+            one = _read_one(data[start:end], options)
+        except (LoadingError, *_FAILURES):
+            damaged += 1
+            one = Content(_as_written(data[start:end]), "eml", "markdown")
         parts.append(one.text)
         found.extend(
             Heading(each.level, each.text, each.start + position, each.end + position)
@@ -76,13 +84,26 @@ def read_mailbox(file: FileBytes, options: LoadingOptions) -> Content:
         position += len(one.text) + 2
         if position > options.max_unpacked_mb * BYTES_PER_MB:
             raise LoadingError(f"holds more than {options.max_unpacked_mb:.0f} MB of text")
+    warnings: tuple[str, ...] = ()
+    if damaged:
+        warnings = (f"{damaged} mails could not be read: their text stays as it is written",)
+    if len(starts) > MAX_MAILS:
+        warnings += (f"only the first {MAX_MAILS} mails were read",)
     text = "\n\n".join(parts)
-    lost = (f"only the first {MAX_MAILS} mails were read",) if len(starts) > MAX_MAILS else ()
-    return Content(text, file.format, "markdown", headings=tuple(found), warnings=lost)
+    return Content(text, file.format, "markdown", headings=tuple(found), warnings=warnings)
 
 
-def _without_first_line(data: bytes) -> bytes:
-    return data.partition(b"\n")[2]
+def _read_one(data: bytes, options: LoadingOptions) -> Content:
+    """One mail of a mailbox, without the line that stands before it."""
+    mail = data.partition(b"\n")[2] if data.startswith(b"From ") else data
+    return read_mail(FileBytes(mail, "", "eml"), options)
+
+
+def _as_written(data: bytes) -> str:
+    try:
+        return decode(data).text.replace("\r\n", "\n").strip() if data.strip() else ""
+    except LoadingError:
+        return ""
 
 
 def _parsed(data: bytes) -> EmailMessage:
