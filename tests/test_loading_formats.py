@@ -104,6 +104,9 @@ def test_a_rule_at_the_top_is_no_front_matter(text: str) -> None:
         "a: !!python/name:os.getcwd",
         "a: : b",
         "a: 1\na",
+        'a: !!int ""',
+        "a: !!bool x",
+        "a: !!timestamp x",
     ],
 )
 def test_front_matter_that_cannot_be_trusted_is_left_out_with_a_warning(block: str) -> None:

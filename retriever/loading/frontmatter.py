@@ -13,6 +13,11 @@ _YAML_BLOCK = re.compile(r"---[ \t]*\r?\n(.*?)^(?:---|\.\.\.)[ \t]*(?:\r?\n|\Z)"
 _TOML_BLOCK = re.compile(r"\+\+\+[ \t]*\r?\n(.*?)^\+\+\+[ \t]*(?:\r?\n|\Z)", re.S | re.M)
 _LOOKS_LIKE_FIELDS = re.compile(r"\s*(?:#.*\n\s*)*[\w\"'-][\w \"'.-]*:(?:\s|$)")
 
+_FAILURES = (
+    yaml.YAMLError, ValueError, RecursionError, OverflowError,
+    IndexError, KeyError, AttributeError,  # of a tag that its value does not suit: `!!int ""`
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class FrontMatter:
@@ -67,7 +72,7 @@ def _parsed(match: re.Match[str], parse: Any, language: str) -> FrontMatter:
     block = match.group(1)
     try:
         fields = parse(block)
-    except (yaml.YAMLError, ValueError, RecursionError, OverflowError):
+    except _FAILURES:
         if language == "YAML" and not _LOOKS_LIKE_FIELDS.match(block):
             return FrontMatter()
         return FrontMatter(match.end(), {}, (f"front matter is not valid {language}",))
