@@ -324,6 +324,12 @@ def test_damaged_xml_is_read_as_far_as_it_goes() -> None:
     assert (content.text, len(content.warnings)) == ("one\ntwo", 1)
 
 
+def test_blocks_within_the_text_of_xml_stand_apart_and_marked_letters_do_not() -> None:
+    items = "<list><item><p>One</p></item><item>H<sub>2</sub>O</item></list>"
+    xml = f"<a xmlns='b'><p>Intro{items}then</p><t>un<b><i>believ</i></b>able<br/>end</t>. Tail</a>"
+    assert read(xml, "a.xml").text == "Intro One H2O then unbelievable end. Tail"
+
+
 def test_a_pdf_knows_its_pages_title_and_text() -> None:
     content = read(sample.pdf("First page\nsecond line", "", "Third", title="A report"), "a.pdf")
     assert content.title == "A report"

@@ -10,14 +10,23 @@ from retriever.loading.decoding import decode, storable
 _DECLARED = re.compile(rb"<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([A-Za-z][\w.-]{0,40})[\"']")
 _DECLARATION = re.compile(r"\s*<\?xml[^>]*\?>")
 _TITLES = frozenset({"title", "article-title", "booktitle"})
+_BLOCKS = frozenset({
+    "article-title", "blockquote", "body", "br", "caption", "cell", "dd", "def", "def-item",
+    "description", "div", "dl", "dt", "entry", "fig", "figure", "fn", "footnote", "formalpara",
+    "head", "itemizedlist", "item", "l", "label", "lb", "lg", "li", "line", "list", "list-item",
+    "listitem", "note", "ol", "orderedlist", "p", "para", "row", "sec", "section", "simpara",
+    "table", "td", "th", "title", "tr", "ul", "variablelist", "varlistentry",
+})  # fmt: skip
+"""Blocks of XHTML, DocBook, JATS and TEI: words in them do not run on into those beside them."""
 _MAX_TITLE_CHARACTERS = 500
 
 
 def read(file: FileBytes, options: LoadingOptions) -> Content:
     """The text of an XML file, entities neither expanded nor fetched.
 
-    An element that holds text of its own is one line with all that is inside it; attributes,
-    comments and processing instructions are left out.
+    An element that holds text of its own is one line with all that is inside it, words of
+    paragraphs, items and the like apart from each other; attributes, comments and processing
+    instructions are left out.
 
     Raises:
         LoadingError: there is no element in it.
@@ -75,7 +84,20 @@ def _holds_text(element: Any) -> bool:
 
 
 def _text(element: Any) -> str:
-    return "".join(element.itertext())
+    """All text inside an element; white space keeps blocks from what stands beside them."""
+    from lxml import etree
+
+    pieces: list[str] = []
+    for event, one in etree.iterwalk(element, events=("start", "end")):
+        border = " " if _name(one) in _BLOCKS else ""
+        beside = one.text if event == "start" else one.tail if one is not element else ""
+        pieces += [border, beside or ""]
+    return "".join(pieces)
+
+
+def _name(element: Any) -> str:
+    """An element's name without its namespace."""
+    return element.tag.rpartition("}")[2].lower() if isinstance(element.tag, str) else ""
 
 
 def _drop_entities(root: Any, kind: Any) -> None:
@@ -92,6 +114,6 @@ def _drop_entities(root: Any, kind: Any) -> None:
 
 def _title(root: Any) -> str:
     for element in root.iter():
-        if isinstance(element.tag, str) and element.tag.rpartition("}")[2].lower() in _TITLES:
+        if _name(element) in _TITLES:
             return " ".join(_text(element).split())[:_MAX_TITLE_CHARACTERS]
     return ""
