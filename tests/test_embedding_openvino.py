@@ -164,6 +164,18 @@ def test_a_part_that_cannot_be_converted_runs_on_torch_and_says_so(
     np.testing.assert_allclose(vectors, in_torch(pipeline), atol=1e-4)
 
 
+def test_where_the_cache_folder_cannot_be_written_torch_runs_the_model_until_it_can(
+    pipeline: Path, tmp_path: Path
+) -> None:
+    cache_dir = tmp_path / "cache"
+    cache_dir.write_text("a file where the folder should be", encoding="utf-8")
+    with pytest.warns(RuntimeWarning, match="openvino cannot be written"):
+        vectors = opened(pipeline, cache_dir).embed_chunks(TEXTS)
+    np.testing.assert_allclose(vectors, in_torch(pipeline), atol=1e-4)
+    cache_dir.unlink()
+    opened(pipeline, cache_dir).embed_query("converted now, without a warning")
+
+
 def test_a_gpu_cannot_run_it(pipeline: Path, cache_dir: Path) -> None:
     with pytest.raises(SettingsError, match="runs on the CPU"):
         opened(pipeline, cache_dir, device="cuda").embed_query("cat")

@@ -35,6 +35,10 @@ class NotConvertible(EmbeddingError):
     """The model cannot be run by this runtime; the message says why. Torch runs it instead."""
 
 
+class NotWritable(NotConvertible):
+    """The converted model cannot be written now. That may pass, so nothing remembers it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What is known of a converted model."""
@@ -153,8 +157,7 @@ class ConvertedModels:
     def _convert(self, model: LocalModel, tokenizer: Tokenizer, folder: Path) -> Verdict:
         from retriever.embedding.converting import convert
 
-        self._folder.mkdir(parents=True, exist_ok=True)
-        new = Path(tempfile.mkdtemp(prefix="new-", dir=self._folder))
+        new = self._new_folder()
         try:
             probes = probe_ids(tokenizer, model.fingerprint.window_tokens)
             original = convert(self._openvino, model, probes, new / "model.xml")
@@ -167,13 +170,30 @@ class ConvertedModels:
             verdict = Verdict(self._sha256(new), {})
             _write_json(new / "verdict.json", asdict(verdict))
             _move(new, folder)
+        except NotWritable:
+            raise
         except NotConvertible as error:
-            folder.mkdir(exist_ok=True)
+            with suppress(OSError):
+                folder.mkdir(exist_ok=True)
             _write_json(folder / REFUSAL, {"reason": str(error)})
             raise
         finally:
             shutil.rmtree(new, ignore_errors=True)
         return verdict
+
+    def _new_folder(self) -> Path:
+        """An empty folder to convert into.
+
+        Raises:
+            NotWritable: none can be made.
+        """
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            return Path(tempfile.mkdtemp(prefix="new-", dir=self._folder))
+        except OSError as error:
+            raise NotWritable(
+                f"the cache folder {self._folder} cannot be written ({error.strerror})"
+            ) from error
 
 
 def _raise_refusal(folder: Path) -> None:
