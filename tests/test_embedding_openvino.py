@@ -18,6 +18,7 @@ from tiny_models import write_pipeline, write_transformer
 
 from retriever.embedding.local import batches
 from retriever.embedding.opening import open_embedder
+from retriever.embedding.openvino import import_openvino
 from retriever.embedding.openvino_running import CALL_TOKENS, in_calls
 from retriever.embedding.options import EmbedderOptions
 from retriever.errors import SettingsError
@@ -174,6 +175,21 @@ def test_where_the_cache_folder_cannot_be_written_torch_runs_the_model_until_it_
     np.testing.assert_allclose(vectors, in_torch(pipeline), atol=1e-4)
     cache_dir.unlink()
     opened(pipeline, cache_dir).embed_query("converted now, without a warning")
+
+
+def test_a_model_that_could_not_be_written_once_is_converted_the_next_time(
+    pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise RuntimeError("No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(import_openvino(), "save_model", full)
+        with pytest.warns(RuntimeWarning, match="cannot be written"):
+            opened(pipeline, tmp_path).embed_query("on torch")
+    assert not list(tmp_path.rglob("refusal.json"))
+    opened(pipeline, tmp_path).embed_query("converted now, without a warning")
+    assert list(tmp_path.rglob("verdict.json"))
 
 
 def test_a_gpu_cannot_run_it(pipeline: Path, cache_dir: Path) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from retriever.embedding.local import padded
 from retriever.embedding.model_files import LocalModel
-from retriever.embedding.openvino import NotConvertible
+from retriever.embedding.openvino import NotConvertible, NotWritable
 
 
 def convert(
@@ -22,6 +22,7 @@ def convert(
 
     Raises:
         NotConvertible: it cannot be traced.
+        NotWritable: it can, but not be written now.
         EmbeddingRejected: it cannot be loaded.
     """
     import torch
@@ -33,9 +34,14 @@ def convert(
         try:
             # The first two probes differ in length, so that the mask is traced too.
             converted = openvino.convert_model(whole, example_input=_tensors(torch, probes[:2]))
-            openvino.save_model(converted, str(file), compress_to_fp16=False)
         except Exception as error:  # tracing runs the model's code: it raises anything
             raise NotConvertible(f"it cannot be traced ({type(error).__name__})") from error
+        try:
+            openvino.save_model(converted, str(file), compress_to_fp16=False)
+        except (OSError, RuntimeError) as error:
+            raise NotWritable(
+                f"the converted model cannot be written to {file.parent.parent}"
+            ) from error
     return np.stack(original)
 
 
