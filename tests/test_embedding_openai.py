@@ -113,6 +113,16 @@ def test_a_server_that_knows_no_base64_is_asked_for_numbers(server: ProviderServ
     assert formats == ["base64", "float", "float"]
 
 
+def test_calls_side_by_side_learn_together_that_a_server_knows_no_base64(
+    server: ProviderServer,
+) -> None:
+    server.knows_base64, server.latency_s = False, 0.2
+    server.faults = [Fault(status=503)]  # so that the next calls start beside each other
+    texts = [f"text number {i}" for i in range(300)]
+    expected = HashingEmbedder(dimension=DIMENSION).embed_chunks(texts)
+    np.testing.assert_allclose(opened(server).embed_chunks(texts), expected, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     "fault",
     [

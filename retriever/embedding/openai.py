@@ -175,14 +175,15 @@ class OpenAIProvider:
             extra["extra_headers"] = {"Authorization": openai.Omit()}
         if self._dimensions is not None:
             extra["dimensions"] = self._dimensions
+        encoding = self._encoding  # a call beside this one may change it meanwhile
         try:
             # Asked for by name, the client leaves base64 as it came, and it is checked here.
             raw = client.embeddings.with_raw_response.create(
-                model=self._model, input=list(texts), encoding_format=self._encoding, **extra
+                model=self._model, input=list(texts), encoding_format=encoding, **extra
             )
             return _read(raw.parse(), len(texts), read_limits(raw.headers))
         except (openai.OpenAIError, ValueError, TypeError, AttributeError) as error:
-            if self._encoding == "base64" and _about_encoding(error):
+            if encoding == "base64" and _about_encoding(error):
                 self._encoding = "float"
                 return self.call(texts, side)
             raise self._explained(error, openai) from self._mask.cause(error)
