@@ -9,7 +9,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +17,12 @@ import numpy as np
 from retriever import assembly
 from retriever.collection.physical import PhysicalCollection
 from retriever.collection.state import Canary
+from retriever.embedding.ahead import Later
 from retriever.embedding.cache import VectorCache
 from retriever.embedding.caching import CachingEmbedder
-from retriever.embedding.keeping import begin_keeping, embed_keeping
-from retriever.embedding.queries import embed_queries
+from retriever.embedding.keeping import begin_keeping, embed_checked, embed_keeping
+from retriever.embedding.queries import embed_queries, embed_query
+from retriever.embedding.vectors import kept_promise
 from retriever.errors import EmbeddingRejected, FingerprintMismatch
 from retriever.protocols import (
     Embedder,
@@ -58,12 +60,13 @@ def check_canary(embedder: Embedder, canary: Canary, *, collection: str) -> floa
 
     Raises:
         FingerprintMismatch: the cosine is below 0.99, so the model has changed.
+        EmbeddingRejected: the answer is not what an embedder promises.
     """
-    vector = embedder.embed_chunks([canary.text])[0]
+    vector = embed_checked(embedder, [canary.text])[0]
     same_width = vector.shape == canary.vector.shape
     norms = float(np.linalg.norm(vector) * np.linalg.norm(canary.vector)) or 1.0
     cosine = float(vector @ canary.vector) / norms if same_width else -1.0
-    if cosine < LEAST_COSINE:
+    if not cosine >= LEAST_COSINE:  # not a number is below it, too
         raise FingerprintMismatch(
             collection,
             {"canary cosine": (1.0, round(cosine, 4))},
@@ -108,7 +111,9 @@ class CanaryLog:
 class CheckedEmbedder:
     """An embedder that runs a check before its model is used for the first time.
 
-    What needs no model (fingerprint, counting tokens) runs no check.
+    Whatever the embedder is, one of a user's own too: an answer that is not what an embedder
+    promises is refused, before it is stored or searched with. What needs no model (fingerprint,
+    counting tokens) runs no check.
     """
 
     def __init__(self, embedder: Embedder, check: Callable[[Embedder], object]) -> None:
@@ -129,19 +134,20 @@ class CheckedEmbedder:
 
     def embed_chunks(self, texts: Sequence[str]) -> Vectors:
         """Embed texts as chunks: float32, shape (len(texts), dimension), unit length."""
-        return self._ready().embed_chunks(texts)
+        return embed_checked(self._ready(), texts)
 
     def embed_chunks_keeping(self, texts: Sequence[str], keep: Keep) -> Vectors:
         """As `embed_chunks`, with vectors handed to `keep` part by part."""
-        return embed_keeping(self._ready(), texts, keep)
+        return self._sound(embed_keeping(self._ready(), texts, self._keep_sound(keep)), len(texts))
 
     def begin_chunks(self, texts: Sequence[str], keep: Keep) -> Pending[Vectors]:
         """Check, and begin what `embed_chunks` does where the embedder can."""
-        return begin_keeping(self._ready(), texts, keep)
+        made = begin_keeping(self._ready(), texts, self._keep_sound(keep))
+        return Later(lambda: self._sound(made.result(), len(texts)), made.cancel)
 
     def embed_query(self, text: str) -> Vectors:
         """Embed one query: float32, shape (dimension,)."""
-        return self._ready().embed_query(text)
+        return embed_query(self._ready(), text)
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
         """Embed queries in one batch where the embedder can: shape (len(texts), dimension)."""
@@ -160,6 +166,18 @@ class CheckedEmbedder:
                 "does, such as sentence-transformers/all-MiniLM-L6-v2."
             )
         return ready.embed_tokens(texts, side=side)
+
+    def _keep_sound(self, keep: Keep) -> Keep:
+        """A `keep` that is given only what was checked."""
+
+        def keep_checked(part: Mapping[str, Vectors]) -> None:
+            keep(dict(zip(part, self._sound(list(part.values()), len(part)), strict=True)))
+
+        return keep_checked
+
+    def _sound(self, answer: object, count: int) -> Vectors:
+        made = self.fingerprint
+        return kept_promise(answer, count=count, dimension=made.dimension, model=made.model)
 
     def _ready(self) -> Embedder:
         with self._lock:

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 
 from retriever.embedding.ahead import Later
-from retriever.embedding.vectors import no_vectors
+from retriever.embedding.vectors import kept_promise, no_vectors
 from retriever.protocols import AheadEmbedder, Embedder, Keep, KeepingEmbedder, Pending, Vectors
 
 SLICE_TEXTS = 512
@@ -32,10 +32,21 @@ def embed_keeping(
     parts = []
     for start in range(0, len(texts), slice_texts):
         part = texts[start : start + slice_texts]
-        vectors = embedder.embed_chunks(part)
+        vectors = embed_checked(embedder, part)
         keep(dict(zip(part, vectors, strict=True)))
         parts.append(vectors)
     return np.concatenate(parts)
+
+
+def embed_checked(embedder: Embedder, texts: Sequence[str]) -> Vectors:
+    """Embed texts as chunks by any embedder, one of a user's own too: what it answers is checked.
+
+    Raises:
+        EmbeddingRejected: the answer is not what an embedder promises.
+    """
+    made = embedder.fingerprint
+    answer = embedder.embed_chunks(texts)
+    return kept_promise(answer, count=len(texts), dimension=made.dimension, model=made.model)
 
 
 def begin_keeping(

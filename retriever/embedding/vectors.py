@@ -76,6 +76,33 @@ def checked(vectors: NDArray[np.floating], *, count: int, dimension: int, model:
     return units
 
 
+def kept_promise(answer: object, *, count: int, dimension: int, model: str) -> Vectors:
+    """What an embedder answered, where it is what every embedder promises.
+
+    Vectors of unit length stay as they are, bit by bit; others are normalised.
+
+    Returns:
+        float32, shape (count, dimension), unit length.
+
+    Raises:
+        EmbeddingRejected: it is no array of numbers, or `checked` refuses it.
+    """
+    try:
+        with np.errstate(over="ignore"):
+            vectors = np.asarray(answer, dtype=np.float32)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise EmbeddingRejected(
+            f"{model} answered with {type(answer).__name__}, where an array of shape "
+            f"({count}, {dimension}) was expected: {error}. retriever.testing.EmbedderContract "
+            "says what an embedder has to do."
+        ) from error
+    if vectors.shape == (count, dimension):
+        lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
+        if (np.abs(lengths - 1.0) < _LENGTH_TOLERANCE).all():
+            return vectors
+    return checked(vectors, count=count, dimension=dimension, model=model)
+
+
 def is_sound(vector: Vectors, dimension: int) -> bool:
     """Whether a vector can be one of an embedder's: its dimension, finite, of unit length."""
     if vector.shape != (dimension,) or not np.isfinite(vector).all():
