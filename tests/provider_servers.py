@@ -25,9 +25,10 @@ class Fault:
 
     status: int = 200
     body: dict[str, Any] | None = None
+    """Of status 200, what takes the place of a part of the answer."""
     headers: dict[str, str] = field(default_factory=dict)
     kind: str = ""
-    """reset, slow, cut, garbage, kill, fewer, doubled, nan, zero, narrow; empty: only a status."""
+    """reset, slow, cut, garbage, deep, kill, fewer, doubled, nan, zero, narrow; empty: none."""
 
 
 @dataclass(slots=True)
@@ -103,7 +104,7 @@ class Handler(BaseHTTPRequestHandler):
             self._send(429, {"error": {"message": "Rate limit reached"}}, told)
             return
         time.sleep(self.server.latency_s)
-        if fault.kind in ("reset", "slow", "cut", "garbage", "kill"):
+        if fault.kind in ("reset", "slow", "cut", "garbage", "deep", "kill"):
             self._misbehave(fault, recorded)
         elif fault.status != 200:
             self._send(fault.status, fault.body or {"error": {"message": "no"}}, fault.headers)
@@ -115,7 +116,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self._charge(recorded)
             answer = self._cohere if self.path.endswith("/embed") else self._openai
-            self._send(200, answer(recorded, fault), told)
+            self._send(200, answer(recorded, fault) | (fault.body or {}), told)
 
     def _limits(self, recorded: Recorded) -> tuple[bool, dict[str, str]]:
         """Whether a request is within the limits, and the headers that tell of them."""
@@ -150,7 +151,7 @@ class Handler(BaseHTTPRequestHandler):
             self.server.kill_client()
         else:
             self._charge(recorded)
-            content = b'{"data": [{"index": 0, "embed'
+            content = b"[" * 100_000 if fault.kind == "deep" else b'{"data": [{"index": 0, "embed'
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             missing = 100 if fault.kind == "cut" else 0

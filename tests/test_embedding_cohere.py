@@ -92,7 +92,8 @@ def test_a_call_holds_at_most_96_texts(server: ProviderServer) -> None:
     "fault",
     [
         *(Fault(status=status, body={"message": "no"}) for status in (429, 500, 503)),
-        *(Fault(kind=kind) for kind in ("reset", "cut", "garbage", "fewer")),
+        *(Fault(kind=kind) for kind in ("reset", "cut", "garbage", "deep", "fewer")),
+        Fault(body={"embeddings": {"float": [[10**400]] * 2}}),
     ],
     ids=lambda fault: fault.kind or str(fault.status),
 )
@@ -129,6 +130,16 @@ def test_the_key_shows_in_no_error(server: ProviderServer) -> None:
     with pytest.raises(EmbeddingError) as caught:
         opened(server).embed_chunks(["cat"])
     assert KEY not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("tokens", [-1000.0, float("inf")])
+def test_a_charge_that_is_no_number_of_tokens_counts_as_what_was_counted(
+    server: ProviderServer, tokens: float
+) -> None:
+    embedder = opened(server)
+    server.faults = [Fault(body={"meta": {"billed_units": {"input_tokens": tokens}}})]
+    embedder.embed_chunks(["one two three four"])
+    assert embedder.budget.tokens == embedder.count_tokens(["one two three four"])[0]
 
 
 def test_a_missing_key_is_refused_at_opening() -> None:

@@ -127,7 +127,13 @@ def test_calls_side_by_side_learn_together_that_a_server_knows_no_base64(
     "fault",
     [
         *(Fault(status=status) for status in (408, 409, 429, 500, 502, 503)),
-        *(Fault(kind=kind) for kind in ("reset", "cut", "garbage", "fewer", "doubled")),
+        *(Fault(kind=kind) for kind in ("reset", "cut", "garbage", "deep", "fewer", "doubled")),
+        *(
+            Fault(status=429, headers={"Retry-After": f"Mon, 01 Jan {year} 00:00:00 GMT"})
+            for year in ("99999999", "9" * 20)
+        ),
+        Fault(body={"data": [{"index": float("inf"), "embedding": [1.0]}] * 2}),
+        Fault(body={"data": [{"index": i, "embedding": [10**400]} for i in range(2)]}),
     ],
     ids=lambda fault: fault.kind or str(fault.status),
 )
@@ -432,6 +438,28 @@ def test_the_budget_stops_a_run_before_the_call_that_would_exceed_it(
     with pytest.raises(BudgetExceeded):
         embedder.embed_chunks(["many words " * 50])
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("tokens", [-1000, float("nan"), float("inf"), float("-inf"), "many", []])
+def test_a_charge_that_is_no_number_of_tokens_counts_as_what_was_counted(
+    server: ProviderServer, tokens: object
+) -> None:
+    embedder = opened(server)
+    server.faults = [Fault(body={"usage": {"prompt_tokens": 1, "total_tokens": tokens}})]
+    embedder.embed_chunks(["one two three four"])
+    assert embedder.budget.tokens == embedder.count_tokens(["one two three four"])[0]
+
+
+def test_a_charge_out_of_all_proportion_neither_ends_the_budget_nor_holds_the_next_call(
+    server: ProviderServer,
+) -> None:
+    embedder = opened(server, tokens_per_minute=1e6)
+    server.faults = [Fault(body={"usage": {"prompt_tokens": 1, "total_tokens": 10**12}})]
+    embedder.embed_chunks(["one two three four"])
+    counted = embedder.count_tokens(["one two three four"])[0]
+    assert embedder.budget.tokens == 10 * counted
+    embedder.embed_chunks(["five six seven eight"])
+    assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,9 @@ LEAST_TEXTS_PER_CALL = 64
 GRACE_S = 10.0
 """After a failure, what is under way is paid for already: so long it is waited for."""
 
+MOST_CHARGED = 10
+"""Times the tokens counted, which are never too few, that a charge is believed up to."""
+
 KeepRows = Callable[[Sequence[str], Vectors], None]
 
 
@@ -136,7 +139,7 @@ class Calls:
                 max_attempts=self._max_attempts,
                 stopped=stopped,
             )
-            charged = answer.tokens or expected
+            charged = _charged(answer, expected)
         finally:
             self._budget.settle(expected, charged)
         return answer
@@ -149,7 +152,7 @@ class Calls:
         charged = None
         try:
             answer = self._provider.call(texts, side)
-            charged, limits = answer.tokens or expected, answer.limits
+            charged, limits = _charged(answer, expected), answer.limits
         except OverLimit as error:
             limits, refused, retry_after_s = error.limits, True, error.retry_after_s
             raise
@@ -162,6 +165,14 @@ class Calls:
             else:
                 self._pace.fail(turn, limits=limits, refused=refused, retry_after_s=retry_after_s)
         return answer
+
+
+def _charged(answer: Answer, expected: int) -> int:
+    """The tokens that a call was charged, as far as what the provider says can be believed.
+
+    A number out of all proportion would end the budget at once, or hold the next call for years.
+    """
+    return min(answer.tokens, MOST_CHARGED * expected) or expected
 
 
 class _Work:

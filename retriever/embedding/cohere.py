@@ -14,8 +14,8 @@ from retriever.embedding.options import EmbedderOptions
 from retriever.embedding.provider import Answer, Limits, OverLimit, Side, TooLargeError
 from retriever.embedding.provider_tokens import open_counter
 from retriever.embedding.rate_headers import read_limits, retry_after_s
-from retriever.embedding.remote import RemoteEmbedder
-from retriever.embedding.spending import Budget
+from retriever.embedding.remote import UNREADABLE, RemoteEmbedder
+from retriever.embedding.spending import Budget, charged_tokens
 from retriever.errors import (
     EmbeddingError,
     EmbeddingRejected,
@@ -119,7 +119,7 @@ class CohereProvider:
                 f"The connection to Cohere failed ({type(error).__name__}). Check the network "
                 "and embedding.timeout_s, and try again."
             ) from error
-        except (ValueError, TypeError, AttributeError) as error:
+        except UNREADABLE as error:
             raise EmbeddingUnavailable(
                 f"Cohere's answer could not be read ({self._mask.quoted(str(error))}). Try again."
             ) from self._mask.cause(error)
@@ -181,4 +181,4 @@ def _read(response: Any, count: int) -> Answer:
     if vectors.ndim != 2 or len(vectors) != count:
         raise ValueError(f"an array of shape {vectors.shape} for {count} texts")
     billed = getattr(getattr(response, "meta", None), "billed_units", None)
-    return Answer(vectors, int(getattr(billed, "input_tokens", 0) or 0))
+    return Answer(vectors, charged_tokens(getattr(billed, "input_tokens", 0)))

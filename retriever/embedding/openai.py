@@ -18,8 +18,8 @@ from retriever.embedding.options import EmbedderOptions
 from retriever.embedding.provider import Answer, Limits, OverLimit, Side, TooLargeError
 from retriever.embedding.provider_tokens import open_counter
 from retriever.embedding.rate_headers import RateLimits, read_limits, retry_after_s
-from retriever.embedding.remote import RemoteEmbedder
-from retriever.embedding.spending import Budget
+from retriever.embedding.remote import UNREADABLE, RemoteEmbedder
+from retriever.embedding.spending import Budget, charged_tokens
 from retriever.errors import (
     EmbeddingError,
     EmbeddingRejected,
@@ -182,7 +182,7 @@ class OpenAIProvider:
                 model=self._model, input=list(texts), encoding_format=encoding, **extra
             )
             return _read(raw.parse(), len(texts), read_limits(raw.headers))
-        except (openai.OpenAIError, ValueError, TypeError, AttributeError) as error:
+        except (openai.OpenAIError, *UNREADABLE) as error:
             if encoding == "base64" and _about_encoding(error):
                 self._encoding = "float"
                 return self.call(texts, side)
@@ -287,8 +287,8 @@ def _read(response: Any, count: int, limits: RateLimits) -> Answer:
     if len(response.data) != count or set(by_index) != set(range(count)):
         raise ValueError(f"{len(response.data)} vectors for {count} texts")
     usage = getattr(response, "usage", None)
-    tokens = getattr(usage, "total_tokens", 0) if usage else 0
-    return Answer(np.stack([by_index[i] for i in range(count)]), int(tokens or 0), limits)
+    tokens = charged_tokens(getattr(usage, "total_tokens", 0))
+    return Answer(np.stack([by_index[i] for i in range(count)]), tokens, limits)
 
 
 def _vector(embedding: object) -> NDArray[np.float32]:

@@ -89,11 +89,19 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
         try:
             seconds = float(value) * unit_s
         except ValueError:
-            parsed = email.utils.parsedate_tz(value)
-            seconds = email.utils.mktime_tz(parsed) - time.time() if parsed else math.nan
+            seconds = _until_s(value)
         if math.isfinite(seconds) and seconds >= 0:
             return seconds
     limits = read_limits(headers)
     gauges = [gauge for gauge in (limits.requests, limits.tokens) if gauge is not None]
     shortest = min(gauges, key=lambda gauge: gauge.remaining / gauge.limit, default=None)
     return shortest.reset_s if shortest else None
+
+
+def _until_s(date: str) -> float:
+    """Seconds from now to a date of a header; not a number where it is none."""
+    try:
+        parsed = email.utils.parsedate_tz(date)
+        return email.utils.mktime_tz(parsed) - time.time() if parsed else math.nan
+    except (ValueError, OverflowError):  # a year that no calendar reaches
+        return math.nan

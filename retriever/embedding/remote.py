@@ -20,6 +20,9 @@ from retriever.errors import EmbeddingRejected
 from retriever.protocols import Keep, Vectors
 from retriever.records import EmbeddingFingerprint
 
+UNREADABLE = (ValueError, TypeError, AttributeError, OverflowError, RecursionError)
+"""What reading an answer raises that is not what was asked for, or is nested without end."""
+
 
 class RemoteEmbedder:
     """Embeds by calls to a provider; threads may share it."""

@@ -1,5 +1,6 @@
 """What a run may spend on a provider, and what it has spent."""
 
+import math
 import threading
 
 from retriever.errors import BudgetExceeded
@@ -39,3 +40,8 @@ class Budget:
         """Replace a reservation by what was charged."""
         with self._lock:
             self.tokens += charged - reserved
+
+
+def charged_tokens(said: object) -> int:
+    """The tokens that a provider says it charged; 0 where that is no finite number above 0."""
+    return int(said) if isinstance(said, (int, float)) and 0 < said < math.inf else 0
