@@ -160,6 +160,41 @@ def test_lines_and_pages_agree_with_counting_them_from_the_top(text: str, starts
         assert [chunk.page] == [p.number for p in pages if p.start <= chunk.start < p.end]
 
 
+def count_long_texts_dearly(texts: Sequence[str]) -> list[int]:
+    """Counts for long texts more than for their words, so that packed chunks have to shrink."""
+    return [2 + len(text.split()) + (len(text) // 7 if len(text) > 40 else 0) for text in texts]
+
+
+@given(
+    text=st.one_of(TEXTS, st.integers(50, 200).map(lambda lines: "step done.\n" * lines)),
+    markup=MARKUPS,
+    count=st.sampled_from([*COUNTERS.values(), count_long_texts_dearly]),
+    tokens=st.integers(36, 90),
+    overlap_percent=st.integers(0, 99),
+)
+@settings(max_examples=150, deadline=None)
+def test_lines_agree_with_counting_them_from_the_top_whatever_overlap_and_tokenizer(
+    text: str, markup: Markup, count: Count, tokens: int, overlap_percent: int
+) -> None:
+    options = ChunkingOptions(
+        tokens, tokens * overlap_percent // 100, embed_title=True, embed_headings=True
+    )
+    chunker = Chunker(options, count_tokens=count, window_tokens=256)
+    for chunk in chunker.chunk(make_document(text, markup=markup)):
+        assert chunk.line_start == 1 + text[: chunk.start].count("\n")
+        assert chunk.line_end == 1 + text[: chunk.end].count("\n")
+
+
+def test_a_chunk_that_overlaps_more_than_its_shrunk_predecessor_knows_its_lines() -> None:
+    text = "".join(f"step {number} done.\n" for number in range(200))
+    options = ChunkingOptions(36, 30, embed_title=True, embed_headings=True)
+    chunker = Chunker(options, count_tokens=count_long_texts_dearly, window_tokens=256)
+    chunks = chunker.chunk(make_document(text, markup="plain"))
+    assert any(after.start < before.start for before, after in pairwise(chunks))
+    for chunk in chunks:
+        assert chunk.line_start == 1 + text[: chunk.start].count("\n")
+
+
 @given(text=TEXTS, markup=MARKUPS, kind=KINDS)
 @settings(max_examples=40, deadline=None)
 def test_the_same_document_gives_the_same_chunks_whatever_was_cut_before(

@@ -118,7 +118,8 @@ def _placed(document: Document, drafts: Iterable[Draft]) -> Iterator[Chunk]:
     line, counted, covered = 1, 0, 0
     for ordinal, draft in enumerate(drafts):
         chunk_text = text[draft.start : draft.end]
-        line += text.count("\n", counted, draft.start)
+        # After chunks that had to shrink, one with an overlap can begin before the last of them.
+        line += text.count("\n", counted, draft.start) - text.count("\n", draft.start, counted)
         counted = draft.start
         page = bisect_right(page_starts, draft.start)
         yield Chunk(
