@@ -406,6 +406,16 @@ def test_a_character_beyond_the_limit_is_an_error_of_its_document() -> None:
         chunker.chunk(make_document("a \ufdfa b"))
 
 
+def test_text_that_counts_for_far_more_than_its_characters_is_cut_down_to_them() -> None:
+    def count(texts: Sequence[str]) -> list[int]:
+        return [2 + len(text.split()) + 90 * text.count("=>") for text in texts]
+
+    options = ChunkingOptions(40, 0, embed_title=True, embed_headings=True)
+    chunker = Chunker(options, count_tokens=count, window_tokens=256)
+    chunks = chunker.chunk(make_document("=>", markup="plain"))
+    assert [chunk.text for chunk in chunks] == ["=", ">"]
+
+
 class Effort:
     """Counts the characters that the tokenizer is given."""
 

@@ -78,6 +78,7 @@ def _best_cut(text: str, units: list[Unit], room: int) -> int:
     """Before which unit to cut, some way through all but the last one, which does not fit."""
     least = cost_of(units[:-1]) * _LEAST_FILL
     best, best_score, filled = 1, -9.0, 0
+    room = max(room, 1)  # there is none where single characters are parted
     for place, unit in enumerate(units):
         if filled >= least and place:
             score = filled / room - _PENALTY[unit.at]
