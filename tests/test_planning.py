@@ -71,6 +71,18 @@ def test_a_file_of_another_time_and_the_same_hash_is_unchanged_and_its_time_is_n
     assert done.changes_nothing
 
 
+def test_a_file_is_hashed_where_its_recorded_time_proves_nothing_whatever_its_own_time() -> None:
+    replaced = file("a", mtime_ns=0)
+    before = record("a", mtime_ns=0)
+    assert planned([replaced], [before], content_hash="other") == Plan(updated=(replaced,))
+
+
+def test_a_file_of_no_time_is_unchanged_while_its_hash_is_and_leaves_nothing_to_note() -> None:
+    assert planned([file("a", mtime_ns=0)], [record("a", mtime_ns=0)]) == Plan(
+        unchanged=("docs/a",)
+    )
+
+
 def test_a_file_of_another_hash_is_updated() -> None:
     changed = file("a", size=6)
     assert planned([changed], [record("a")], content_hash="other") == Plan(updated=(changed,))

@@ -1,7 +1,8 @@
 """A corpus against what a collection remembers: what a run would do. Nothing is changed here.
 
-A file whose size and time are those of the last run is unchanged; if they differ, its hash
-decides. A file that was skipped is read again only when it, or the way files are read, changed.
+A file whose size and time are those of the last run is unchanged; if they differ, or its time
+proves nothing, its hash decides. A file that was skipped is read again only when it, or the way
+files are read, changed, or where its time proves nothing.
 """
 
 import time
@@ -16,6 +17,9 @@ from retriever.records import CorpusFile, DocumentRecord, Root, Skipped
 RACY_NS = 2_000_000_000
 """A file changed this shortly before it was read may change again within the same tick of its
 time stamp, so that its time proves nothing."""
+_UNTRUSTED_NS = 0
+"""The time of a record whose file's time proves nothing: the file's hash decides, also where
+archives and image layers gave the file this very time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +146,7 @@ def _sort(
         _changed(file, record, sorting)
         return
     same_stat = (file.size_bytes, file.mtime_ns) == (record.size_bytes, record.mtime_ns)
-    if not same_stat:
+    if not same_stat or record.mtime_ns == _UNTRUSTED_NS:
         try:
             content_hash = hash_file(file.path)
         except LoadingError as error:
@@ -151,9 +155,9 @@ def _sort(
         if content_hash != record.content_hash:
             _changed(file, record, sorting)
             return
-        sorting.touched.append(
-            replace(record, size_bytes=file.size_bytes, mtime_ns=trusted_mtime_ns(file))
-        )
+        noted = replace(record, size_bytes=file.size_bytes, mtime_ns=trusted_mtime_ns(file))
+        if noted != record:
+            sorting.touched.append(noted)
     if record.status == "skipped":
         sorting.skipped.append(Skipped(file.source, record.reason))
     else:
@@ -168,7 +172,7 @@ def _changed(file: CorpusFile, record: DocumentRecord, sorting: _Sorting) -> Non
 
 def trusted_mtime_ns(file: CorpusFile) -> int:
     """The file's time as a record keeps it: 0 where it changed too recently to prove anything."""
-    return file.mtime_ns if file.mtime_ns < time.time_ns() - RACY_NS else 0
+    return file.mtime_ns if file.mtime_ns < time.time_ns() - RACY_NS else _UNTRUSTED_NS
 
 
 def _under(source: str, folders: Collection[str]) -> bool:
