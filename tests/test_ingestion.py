@@ -510,12 +510,14 @@ def test_a_batch_that_cannot_be_begun_does_not_undo_the_one_in_front_of_it(
 
 def test_the_estimate_is_what_the_run_does(settings: Settings, corpus: Path) -> None:
     (corpus / "broken.pdf").write_bytes(b"%PDF-1.7 this is no PDF")
+    shutil.copy(corpus / "notes.txt", corpus / "notes-again.txt")
     planned = estimate(corpus, settings)
-    assert planned.chunks > 0
+    assert planned.cached > 0
     assert planned.seconds is None
     report = ingest(corpus, settings)
     assert (len(planned.added), planned.skipped) == (report.added, report.skipped)
-    assert (planned.chunks, planned.tokens) == (report.chunks.embedded, report.tokens)
+    embedded = planned.chunks - planned.cached
+    assert (embedded, planned.tokens) == (report.chunks.embedded, report.tokens)
     (corpus / "notes.txt").unlink()
     (corpus / "pump.md").write_text("# Pump\n\nIt is gone.\n", encoding="utf-8")
     planned = estimate(corpus, settings)
@@ -523,6 +525,35 @@ def test_the_estimate_is_what_the_run_does(settings: Settings, corpus: Path) -> 
     assert planned.deleted == ("corpus/notes.txt",)
     report = ingest(corpus, settings)
     assert (planned.chunks, planned.tokens) == (report.chunks.embedded, report.tokens)
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_equal_texts_are_counted_once_by_the_estimate_and_by_the_run_as_they_are_embedded(
+    make_settings: MakeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: bool
+) -> None:
+    given: list[str] = []
+    embed = HashingEmbedder.embed_chunks
+
+    def note(self: HashingEmbedder, texts: Sequence[str]) -> Vectors:
+        given.extend(texts)
+        return embed(self, texts)
+
+    folder = tmp_path / "equal"
+    folder.mkdir()
+    for number in range(300):  # more than one batch
+        text = f"The pump number {number % 3} is red."
+        (folder / f"{number:03}.txt").write_text(text, encoding="utf-8")
+    settings = make_settings(**{"embedding.cache": cache})
+    planned = estimate(folder, settings)
+    monkeypatch.setattr(HashingEmbedder, "embed_chunks", note)
+    report = ingest(folder, settings)
+    pumps = [text for text in given if "The pump number" in text]
+    assert len(pumps) == report.chunks.embedded == planned.chunks - planned.cached
+    assert set(pumps) == {f"The pump number {number} is red." for number in range(3)}
+    assert len(pumps) == 3 or not cache
+    assert report.chunks.embedded + report.chunks.reused == planned.chunks == 300
+    counted = sum(assembly.open_configured_embedder(settings).count_tokens(pumps))
+    assert counted == report.tokens == planned.tokens
 
 
 def test_an_estimate_changes_nothing_and_asks_for_no_lock(settings: Settings, corpus: Path) -> None:

@@ -98,23 +98,24 @@ class Batch:
         return [chunk.embedded_text for chunk in self.missing]
 
     def begin_embedding(self, embedder: Embedder, cached: Collection[str]) -> None:
-        """Begin to embed what is missing; texts in `cached` are known to cost nothing."""
+        """Begin to embed what is missing, equal texts once; those in `cached` cost nothing."""
         window = embedder.fingerprint.window_tokens
-        texts = [chunk.embedded_text for chunk in self.missing]
+        tokens = {chunk.embedded_text: chunk.token_count for chunk in self.missing}
         self.begun_s = time.monotonic()
-        self._pending = begin_keeping(embedder, texts, keep_nothing)
-        made = [chunk for chunk in self.missing if chunk.embedded_text not in cached]
+        self._pending = begin_keeping(embedder, list(tokens), keep_nothing)
+        made = [count for text, count in tokens.items() if text not in cached]
         self.totals.embedded = len(made)
         self.totals.reused += len(self.missing) - len(made)
-        self.totals.tokens = sum(chunk.token_count for chunk in made)
+        self.totals.tokens = sum(made)
         self.totals.tokens_cut = sum(max(0, chunk.token_count - window) for chunk in self.missing)
 
     def end_embedding(self) -> None:
         """Wait for the vectors that were begun, if any were."""
         began_s = time.monotonic()
         if self._pending is not None:
-            made = zip(self.missing, self._pending.result(), strict=True)
-            self.vectors = {chunk.id: vector for chunk, vector in made}
+            texts = dict.fromkeys(chunk.embedded_text for chunk in self.missing)
+            made = dict(zip(texts, self._pending.result(), strict=True))
+            self.vectors = {chunk.id: made[chunk.embedded_text] for chunk in self.missing}
             self._pending = None
         self.waited_s = time.monotonic() - began_s
 

@@ -2,18 +2,19 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from retriever import assembly
+from retriever.collection import rows
 from retriever.collection.store import Store
 from retriever.embedding.cache import VectorCache
 from retriever.embedding.catalogue import find_row
 from retriever.errors import CollectionNotFound, DeletionRefused
 from retriever.indexing import kept_in_step
 from retriever.ingestion.applying import Line, Outcome, PlanApplication, Progress, prepare
-from retriever.ingestion.batching import batches
+from retriever.ingestion.batching import Batch, batches
 from retriever.ingestion.glancing import find_unchanged
 from retriever.ingestion.roots import resolve
 from retriever.ingestion.surveying import IngestOptions, Survey, refuse_deletions, survey
@@ -41,7 +42,7 @@ class IngestEstimate:
     chunks: int
     """Chunks to embed: those of added and changed files that the collection lacks."""
     cached: int
-    """Those among them whose vectors the cache holds."""
+    """Those among them whose vectors the cache holds, or an equal text before them leaves."""
     tokens: int
     """Tokens to embed, those of cached chunks left out."""
     price_usd: float
@@ -226,22 +227,47 @@ def _report(found: Survey, outcome: Outcome, collection: str, *, total: int) -> 
     )
 
 
+@dataclass(slots=True)
+class _Tally:
+    """Counts of what a run would embed; of a text that comes again only a hash is kept."""
+
+    chunks: int = 0
+    cached: int = 0
+    tokens: int = 0
+    _seen: set[bytes] = field(default_factory=set)
+
+    def add(self, batch: Batch, known: Collection[str]) -> None:
+        """Count what the batch lacks; the vectors of texts in `known` are there already."""
+        for chunk in batch.missing:
+            text = chunk.embedded_text
+            text_hash = bytes.fromhex(rows.embedded_hash(text))
+            is_new = text not in known and text_hash not in self._seen
+            self._seen.add(text_hash)
+            self.chunks += 1
+            self.cached += not is_new
+            self.tokens += chunk.token_count * is_new
+
+    def forget_texts(self) -> None:
+        """Without a cache, the next batch embeds a text once more."""
+        self._seen.clear()
+
+
 def _estimate(found: Survey, line: Line, settings: Settings) -> IngestEstimate:
     plan = found.plan
     unread: dict[str, str] = {}
-    chunks = cached = tokens = 0
+    tally = _Tally()
     fingerprint = line.embedder.fingerprint
-    for batch in batches(
-        prepare((*plan.updated, *plan.added), line), most_chunks=settings.ingestion.commit_chunks
-    ):
+    files = (*plan.updated, *plan.added)
+    most_chunks = settings.ingestion.commit_chunks
+    for batch in batches(prepare(files, line), most_chunks=most_chunks, files=len(files)):
         unread.update(
             {one.file.source: one.reason for one in batch.prepared if one.document is None}
         )
         texts = batch.find_missing(found.data)
         known = line.cache.get_many(fingerprint, texts) if line.cache else {}
-        chunks += len(batch.missing)
-        cached += sum(text in known for text in texts)
-        tokens += sum(one.token_count for one in batch.missing if one.embedded_text not in known)
+        tally.add(batch, known)
+        if not settings.embedding.cache:
+            tally.forget_texts()
     row = find_row(settings.embedding.model)
     rate = found.state.tokens_per_s if found.state else 0.0
     skipped = (*plan.skipped, *(Skipped(*one) for one in unread.items()))
@@ -252,11 +278,11 @@ def _estimate(found: Survey, line: Line, settings: Settings) -> IngestEstimate:
         deleted=plan.deleted,
         unchanged=len(plan.unchanged),
         skipped=tuple(sorted(skipped, key=lambda one: one.source)),
-        chunks=chunks,
-        cached=cached,
-        tokens=tokens,
-        price_usd=tokens * (row.price_usd_per_million_tokens if row else 0.0) / 1e6,
-        seconds=round(tokens / rate, 1) if rate else None,
+        chunks=tally.chunks,
+        cached=tally.cached,
+        tokens=tally.tokens,
+        price_usd=tally.tokens * (row.price_usd_per_million_tokens if row else 0.0) / 1e6,
+        seconds=round(tally.tokens / rate, 1) if rate else None,
         needs_allow_delete=_is_refused(found, settings),
     )
 
