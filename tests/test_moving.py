@@ -5,6 +5,8 @@ import gzip
 import itertools
 import json
 import math
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -170,6 +172,43 @@ def test_a_file_that_is_there_is_replaced_only_if_asked(whole: Settings, tmp_pat
     assert file.read_text("utf-8") == "precious"
     export(whole, file, overwrite=True)
     assert len(lines_of(file)) == 1 + CHUNKS + DOCUMENTS + 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX files")
+def test_only_a_regular_file_is_replaced(whole: Settings, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for place in (pipe, folder):
+        with pytest.raises(CollectionError, match="no regular file"):
+            export(whole, place, overwrite=True)
+    assert pipe.is_fifo()
+    assert folder.is_dir()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX files")
+def test_an_export_over_a_link_replaces_the_file_that_it_leads_to(
+    whole: Settings, tmp_path: Path
+) -> None:
+    file = tmp_path / "there" / "docs.jsonl"
+    file.parent.mkdir()
+    file.write_text("old", encoding="utf-8")
+    link = tmp_path / "link.jsonl"
+    link.symlink_to(file)
+    export(whole, link, overwrite=True)
+    assert link.is_symlink()
+    assert len(lines_of(file)) == 1 + CHUNKS + DOCUMENTS + 1
+    assert list(file.parent.iterdir()) == [file]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX files")
+def test_a_private_file_stays_private_when_it_is_replaced(whole: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "private.jsonl"
+    file.write_text("old", encoding="utf-8")
+    file.chmod(0o600)
+    export(whole, file, overwrite=True)
+    assert file.stat().st_mode & 0o777 == 0o600
 
 
 def test_an_export_that_fails_leaves_no_file(

@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import os
+import stat
 import time
 import zlib
 from collections.abc import Iterator
@@ -52,17 +53,20 @@ def export(settings: Settings | None, file: str | Path, *, overwrite: bool = Fal
     Args:
         settings: from `Settings.load`; the defaults and the environment where None.
         file: where to.
-        overwrite: whether a file that is there may be replaced.
+        overwrite: whether a regular file that is there may be replaced. Its permissions stay,
+            and so does a link that leads to it.
 
     Raises:
         CollectionNotFound: nothing has been ingested under that name.
         CollectionLocked: a writer is at work.
         CollectionDamaged: the collection has to be repaired first.
-        CollectionError: the file is there already, or cannot be written.
+        CollectionError: the file is there already, is no regular file, or cannot be written.
     """
     started_s = time.monotonic()
     settings = settings or Settings.load()
     path = Path(file)
+    if path.exists() and not path.is_file():
+        raise CollectionError(f"{path} is no regular file and is left alone. Name another file.")
     if path.exists() and not overwrite:
         raise CollectionError(
             f"{path} is there already. Name another file, or overwrite it (--overwrite)."
@@ -196,9 +200,12 @@ def _refuse_unsound(store: Store, name: str, end: End) -> None:
 @contextlib.contextmanager
 def _replacing(path: Path) -> Iterator[BufferedIOBase]:
     """A stream whose bytes become the file when all of them are on the disk."""
-    part = path.with_name(f".{path.name}.part-{os.getpid()}")
+    target = Path(os.path.realpath(path))
+    part = target.with_name(f".{target.name}.part-{os.getpid()}")
     try:
         with part.open("xb") as file:
+            if target.exists():  # before a byte is written: nobody new may read it meanwhile
+                part.chmod(stat.S_IMODE(target.stat().st_mode))
             if path.suffix == ".gz":
                 with gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as stream:
                     yield stream
@@ -206,7 +213,7 @@ def _replacing(path: Path) -> Iterator[BufferedIOBase]:
                 yield file
             file.flush()
             os.fsync(file.fileno())
-        part.replace(path)
+        part.replace(target)
     except OSError as error:
         raise CollectionError(f"{path} cannot be written: {error.strerror or error}.") from error
     finally:
