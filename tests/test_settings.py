@@ -3,6 +3,7 @@
 import os
 import traceback
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from pydantic import SecretStr, ValidationError
 
 from retriever.errors import SettingsError
 from retriever.settings import Settings
+from retriever.settings.keys import each_field
 
 SECRET = "sk-do-not-print-1234567890"
 
@@ -98,6 +100,19 @@ def test_a_list_in_the_environment_is_json(monkeypatch: pytest.MonkeyPatch) -> N
     message = refusal()
     assert "RETRIEVER_LOADING__INCLUDE" in message
     assert "JSON" in message
+
+
+def holds_a_float(annotation: object) -> bool:
+    return annotation is float or any(holds_a_float(part) for part in get_args(annotation))
+
+
+@pytest.mark.parametrize(
+    "key", [key for key, field in each_field(Settings) if holds_a_float(field.annotation)]
+)
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan"])
+def test_no_number_is_infinite_or_none_at_all(tmp_path: Path, key: str, value: str) -> None:
+    file = write(tmp_path, "a.toml", f"{key} = {value}\n")
+    assert f"{key}: Input should be a finite number" in refusal(file)
 
 
 def test_headers_from_the_environment_replace_those_of_a_file_whatever_their_case(

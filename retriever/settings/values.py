@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
-PerMinute = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+PerMinute = Annotated[float, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
 Weight = Annotated[float, Field(gt=0, le=1_000_000)]
 LocalPath = Annotated[Path, AfterValidator(lambda path: Path(os.path.expanduser(path)))]
@@ -16,6 +16,8 @@ LocalPath = Annotated[Path, AfterValidator(lambda path: Path(os.path.expanduser(
 
 
 class Section(BaseModel):
-    """A table of the settings: no unknown keys, no changes after loading."""
+    """A table of the settings: no unknown keys, finite numbers, no changes after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
+    )
