@@ -1,5 +1,6 @@
 """What the command line is made of: harmless text, filters, progress in words."""
 
+import sys
 import unicodedata
 from contextlib import suppress
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from retriever.cli.filtering import parse_filters
 from retriever.cli.progress import LINE_EVERY_S, PlainProgress, duration
-from retriever.cli.terminal import one_line, printable
+from retriever.cli.terminal import console, one_line, printable
 from retriever.collection.filters import translate
 from retriever.errors import QueryError
 from retriever.records import IngestProgress
@@ -45,6 +46,21 @@ def test_harmless_text_is_printed_as_it_is(text: str) -> None:
 def test_right_to_left_text_keeps_its_marks() -> None:
     """A mark that only says which way a word runs cannot reorder what stands around it."""
     assert printable("שלום\u200f!") == "שלום\u200f!"
+
+
+@pytest.mark.parametrize("columns", ["", "0", "000", "wide"])
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_width_of_no_columns_counts_as_not_set(
+    monkeypatch: pytest.MonkeyPatch, columns: str, is_terminal: bool
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: is_terminal)
+    monkeypatch.delenv("COLUMNS", raising=False)
+    expected = console().width
+    assert expected > 0
+    monkeypatch.setenv("COLUMNS", columns)
+    assert console().width == expected
+    monkeypatch.setenv("COLUMNS", "24")
+    assert console().width == 24
 
 
 def test_one_line_is_one_line() -> None:

@@ -7,12 +7,13 @@ read in it, and characters that could steer a terminal are written as escapes.
 import json
 import os
 import re
+import shutil
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -57,8 +58,18 @@ def console(*, stderr: bool = False) -> "Console":
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() or os.environ.get("COLUMNS") else WIDE_COLUMNS
-    return Console(file=stream, width=width, markup=False, emoji=False, highlight=False)
+    return Console(file=stream, width=_width(stream), markup=False, emoji=False, highlight=False)
+
+
+def _width(stream: TextIO) -> int | None:
+    """Columns of a line; None where rich finds them out, also after a terminal was resized."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns):
+        return int(columns)
+    if not stream.isatty():
+        return WIDE_COLUMNS
+    # Some programs set 0 for "unknown", which rich would take for a width.
+    return shutil.get_terminal_size().columns if columns else None
 
 
 def show(*lines: str) -> None:
