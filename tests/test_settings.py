@@ -130,6 +130,21 @@ def test_headers_from_the_environment_replace_those_of_a_file_whatever_their_cas
     }
 
 
+@pytest.mark.parametrize("table", ["query_fields", "chunk_fields"])
+def test_fields_of_a_request_keep_the_names_that_they_were_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: str
+) -> None:
+    file = write(tmp_path, "a.toml", f"[embedding.{table}]\ntaskType = 'QUERY'\ninput_type = 'a'\n")
+    name = f"RETRIEVER_EMBEDDING__{table.upper()}"
+    monkeypatch.setenv(f"{name}__INPUT_TYPE", "b")
+    read = Settings.load(file, **{f"embedding.{table}": {"topK": 3}})
+    assert getattr(read.embedding, table) == {"taskType": "QUERY", "input_type": "b", "topK": 3}
+    monkeypatch.delenv(f"{name}__INPUT_TYPE")
+    monkeypatch.setenv(name, '{"taskType": "DOCUMENT"}')
+    read = Settings.load(file)
+    assert getattr(read.embedding, table) == {"taskType": "DOCUMENT", "input_type": "a"}
+
+
 def test_a_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))

@@ -46,6 +46,14 @@ def is_open_table(field: FieldInfo) -> bool:
     return get_origin(field.annotation) is dict
 
 
+def is_header_table(field: FieldInfo) -> bool:
+    """Whether a setting is a table of HTTP headers: their values may be keys.
+
+    Their names are the same in any case; those of other tables are sent as they were written.
+    """
+    return is_open_table(field) and _holds_secret(field.annotation)
+
+
 def upwards(key: str) -> Iterator[str]:
     """Yield `a.b.c`, `a.b`, `a`: the item of a list belongs to the setting above it."""
     while key:
@@ -62,7 +70,7 @@ def check_layer(
 ) -> dict[str, Any]:
     """Copy the part of a layer under `prefix`, refusing keys that the tree does not have.
 
-    An open table's names are lower-cased, so that `Authorization` in a file and
+    Names of HTTP headers are lower-cased, so that `Authorization` in a file and
     `...__AUTHORIZATION` in the environment are one name and the later one wins.
 
     Raises:
@@ -81,7 +89,7 @@ def check_layer(
                     f"{type(value).__name__}. It holds: {', '.join(inner.model_fields)}."
                 )
             checked[name] = check_layer(tree, value, origin, inner, f"{prefix}{name}.")
-        elif is_open_table(field) and isinstance(value, Mapping):
+        elif is_header_table(field) and isinstance(value, Mapping):
             checked[name] = {str(key).lower(): item for key, item in value.items()}
         else:
             checked[name] = value

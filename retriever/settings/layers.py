@@ -26,6 +26,7 @@ from retriever.settings.keys import (
     each_field,
     each_value,
     explain_problems,
+    is_header_table,
     is_open_table,
     upwards,
 )
@@ -112,7 +113,7 @@ class _Environment(EnvSettingsSource):
         for key, field in each_field(self.settings_cls):
             parent, _, name = key.rpartition(".")
             section = values.get(parent) if parent else values
-            if is_open_table(field) and isinstance(section, dict) and name in section:
+            if is_header_table(field) and isinstance(section, dict) and name in section:
                 section[name] = self._read_names(key, section[name])
         return values
 
@@ -148,7 +149,7 @@ class _Environment(EnvSettingsSource):
             )
 
     def _read_names(self, key: str, table: Any) -> Any:
-        """Turn `_` in a table's names into `-`: a shell allows no `-` in a variable's name."""
+        """Turn `_` in names of headers into `-`: a shell allows no `-` in a variable's name."""
         if not isinstance(table, Mapping):
             return table
         spelt = {name for name in table if f"{_variable(key)}__{name}".lower() in self.env_vars}
