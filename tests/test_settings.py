@@ -130,6 +130,15 @@ def test_headers_from_the_environment_replace_those_of_a_file_whatever_their_cas
     }
 
 
+def test_a_header_from_json_in_the_environment_is_one_with_that_of_an_argument(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RETRIEVER_STORAGE__HEADERS", '{"Authorization": "old"}')
+    assert Settings.load().storage.headers == {"authorization": SecretStr("old")}
+    headers = Settings.load(storage={"headers": {"authorization": "new"}}).storage.headers
+    assert headers == {"authorization": SecretStr("new")}
+
+
 @pytest.mark.parametrize("table", ["query_fields", "chunk_fields"])
 def test_fields_of_a_request_keep_the_names_that_they_were_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: str

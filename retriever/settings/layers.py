@@ -149,12 +149,12 @@ class _Environment(EnvSettingsSource):
             )
 
     def _read_names(self, key: str, table: Any) -> Any:
-        """Turn `_` in names of headers into `-`: a shell allows no `-` in a variable's name."""
+        """Headers in lower case, with `-` for `_`: a shell allows no `-` in a variable's name."""
         if not isinstance(table, Mapping):
             return table
         spelt = {name for name in table if f"{_variable(key)}__{name}".lower() in self.env_vars}
         return {
-            name.replace("_", "-") if name in spelt else name: value
+            (name.replace("_", "-") if name in spelt else name).lower(): value
             for name, value in table.items()
         }
 
