@@ -273,9 +273,9 @@ def _texts(queries: Iterable[str]) -> list[str]:
 
 def _limit(min_score: float) -> float:
     with contextlib.suppress(TypeError):
-        if math.isfinite(min_score):
+        if not math.isnan(min_score):
             return float(min_score)
-    raise QueryError(f"min_score is {min_score!r}; it must be a finite number.")
+    raise QueryError(f"min_score is {min_score!r}; it must be a number.")
 
 
 def _known(mode: str) -> Mode:
