@@ -301,7 +301,8 @@ def test_a_judged_set_is_ingested_asked_and_removed(
 @pytest.mark.slow
 def test_a_second_evaluation_embeds_nothing(judged_set: Path, settings: Settings) -> None:
     first, second = evaluate(judged_set, settings), evaluate(judged_set, settings)
-    assert first.cost.tokens_embedded == first.cost.tokens > 0
+    equal_texts_tokens = 10  # two documents say the same: that is embedded once
+    assert first.cost.tokens_embedded == first.cost.tokens - equal_texts_tokens > 0
     assert second.cost.tokens_embedded == 0
     assert second.cost.tokens == first.cost.tokens
     assert {k: v.tolist() for k, v in first.values.items()} == {

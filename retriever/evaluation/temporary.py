@@ -33,7 +33,7 @@ class Cost:
     tokens: int = 0
     """Of all its chunks, as if there were no cache."""
     tokens_embedded: int = 0
-    """In this run: the others came from the cache, or were there before."""
+    """In this run: the others came from the cache, were there before, or are of equal texts."""
     price_usd: float = 0.0
     """Of all its tokens, by the model's listed price; 0 for a model on one's own machine."""
     seconds: float = 0.0
