@@ -18,13 +18,11 @@ from retriever import assembly
 from retriever.collection.physical import PhysicalCollection
 from retriever.collection.state import Canary
 from retriever.embedding.ahead import Later
-from retriever.embedding.cache import VectorCache
-from retriever.embedding.caching import CachingEmbedder
 from retriever.embedding.keeping import begin_keeping, embed_checked, embed_keeping
-from retriever.embedding.queries import embed_queries, embed_query
-from retriever.embedding.vectors import kept_promise
+from retriever.embedding.vectors import kept_promise, no_vectors
 from retriever.errors import EmbeddingRejected, FingerprintMismatch
 from retriever.protocols import (
+    BatchQueryEmbedder,
     Embedder,
     Keep,
     Pending,
@@ -147,11 +145,17 @@ class CheckedEmbedder:
 
     def embed_query(self, text: str) -> Vectors:
         """Embed one query: float32, shape (dimension,)."""
-        return embed_query(self._ready(), text)
+        vector: Vectors = self._sound([self._ready().embed_query(text)], 1)[0]
+        return vector
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
         """Embed queries in one batch where the embedder can: shape (len(texts), dimension)."""
-        return embed_queries(self._ready(), texts)
+        if not texts:
+            return no_vectors(self.fingerprint.dimension)
+        ready = self._ready()
+        if isinstance(ready, BatchQueryEmbedder):
+            return self._sound(ready.embed_queries(texts), len(texts))
+        return self._sound([ready.embed_query(text) for text in texts], len(texts))
 
     def embed_tokens(self, texts: Sequence[str], *, side: Side) -> list[TokenVectors]:
         """The vector of each token, where the embedder can; `protocols.TokenEmbedder` says more.
@@ -190,11 +194,10 @@ class CheckedEmbedder:
 def checked_embedder(
     embedder: Embedder,
     data: PhysicalCollection,
-    cache: VectorCache | None = None,
     *,
     log: CanaryLog | None = None,
-) -> Embedder:
-    """The embedder behind the cache; its first use sees that it is the one that built `data`.
+) -> CheckedEmbedder:
+    """An embedder whose first use sees that it is the one that built `data`.
 
     A local model is checked by every process that loads it, a paid one once a day by `log`
     (a file of the user's cache where None).
@@ -215,8 +218,7 @@ def checked_embedder(
         if paid:
             checks.note(key, now_s=now_s)
 
-    checked = CheckedEmbedder(embedder, check)
-    return CachingEmbedder(checked, cache) if cache else checked
+    return CheckedEmbedder(embedder, check)
 
 
 def _log_key(data: PhysicalCollection) -> str:

@@ -15,7 +15,6 @@ from retriever import assembly
 from retriever.analysis.reading import open_collection
 from retriever.canary import checked_embedder
 from retriever.collection.physical import PhysicalCollection
-from retriever.embedding.queries import embed_queries
 from retriever.embedding.vectors import normalise
 from retriever.errors import QueryError
 from retriever.protocols import Vectors
@@ -109,8 +108,7 @@ def measure_recall(
 
 def _embedded(settings: Settings, data: PhysicalCollection, questions: Sequence[str]) -> Vectors:
     embedder = assembly.open_collection_embedder(settings, data.fingerprint.embedding, follow=False)
-    checked = checked_embedder(embedder, data)
-    return embed_queries(checked, questions)
+    return checked_embedder(embedder, data).embed_queries(questions)
 
 
 def _drawn(data: PhysicalCollection, count: int, seed: int) -> tuple[Vectors, list[str]]:

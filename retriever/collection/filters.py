@@ -114,19 +114,21 @@ def _condition(key: str, operator: object, value: object) -> dict[str, object]:
     """A condition that also holds for stored whole numbers: Chroma cuts 2.5 to 2 for those."""
     comparison = _comparison(key, operator, value)
     ((name, asked),) = comparison.items()
-    asked_for = asked if isinstance(asked, list) else [asked]
-    cut = {int(one) for one in asked_for if isinstance(one, float) and one != int(one)}
-    taken_for = sorted(cut.difference(one for one in asked_for if not isinstance(one, str)))
-    whole: dict[str, object] = {key: {"$in": taken_for}}
-    other: dict[str, object] = {key: {"$nin": taken_for}}
-    is_above = not isinstance(asked, list | str) and asked > 0
+    taken_for = _taken_for(asked if isinstance(asked, list) else [asked])
     if not taken_for:
         return {key: comparison}
-    if name in ("$eq", "$in") or name == ("$gte" if is_above else "$lte"):
-        return {"$and": [{key: comparison}, other]}
-    if name in ("$ne", "$nin") or name == ("$lt" if is_above else "$gt"):
-        return {"$or": [{key: comparison}, whole]}
+    is_above = not isinstance(asked, list) and asked > 0
+    if name in ("$eq", "$in", "$gte" if is_above else "$lte"):
+        return {"$and": [{key: comparison}, {key: {"$nin": taken_for}}]}
+    if name in ("$ne", "$nin", "$lt" if is_above else "$gt"):
+        return {"$or": [{key: comparison}, {key: {"$in": taken_for}}]}
     return {key: comparison}
+
+
+def _taken_for(asked: list[Any]) -> list[int]:
+    """The whole numbers that Chroma takes for a fraction which was asked for."""
+    cut = {int(one) for one in asked if isinstance(one, float) and not one.is_integer()}
+    return sorted(cut.difference(one for one in asked if not isinstance(one, str)))
 
 
 def _comparison(key: str, operator: object, value: object) -> dict[str, Any]:

@@ -8,7 +8,6 @@ import numpy as np
 from retriever.embedding.ahead import Later
 from retriever.embedding.cache import VectorCache
 from retriever.embedding.keeping import SLICE_TEXTS, begin_keeping, keep_nothing
-from retriever.embedding.queries import embed_queries
 from retriever.embedding.vectors import no_vectors
 from retriever.protocols import Embedder, Keep, Pending, Vectors
 from retriever.records import EmbeddingFingerprint
@@ -82,7 +81,3 @@ class CachingEmbedder:
     def embed_query(self, text: str) -> Vectors:
         """Embed one query: float32, shape (dimension,)."""
         return self._embedder.embed_query(text)
-
-    def embed_queries(self, texts: Sequence[str]) -> Vectors:
-        """Embed queries: float32, shape (len(texts), dimension)."""
-        return embed_queries(self._embedder, texts)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from retriever.canary import checked_embedder, make_canary
 from retriever.collection.physical import PhysicalCollection
 from retriever.embedding.cache import VectorCache
+from retriever.embedding.caching import CachingEmbedder
 from retriever.errors import EmbeddingError
 from retriever.ingestion.batching import Batch, Prepared, ahead_of_time, batches
 from retriever.protocols import Embedder
@@ -22,7 +23,8 @@ class EmbeddingStage:
         """Embed by `embedder`, behind the cache and the check of the collection's canary."""
         self._data = data
         self._plain = embedder
-        self._embedder = checked_embedder(embedder, data, cache)
+        checked = checked_embedder(embedder, data)
+        self._embedder = CachingEmbedder(checked, cache) if cache else checked
         self._cache = cache
 
     @contextlib.contextmanager

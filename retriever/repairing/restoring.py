@@ -101,5 +101,5 @@ class VectorRestorer:
                     advice="Lost vectors can only be made by the model that made the others: "
                     "bring it back, or rebuild the collection with retriever swap.",
                 )
-            self._embedder = checked_embedder(embedder, self._data, None)
+            self._embedder = checked_embedder(embedder, self._data)
         return self._embedder

@@ -12,7 +12,6 @@ from typing import Literal
 
 import numpy as np
 
-from retriever.embedding.queries import embed_queries
 from retriever.embedding.vectors import no_vectors
 from retriever.errors import NothingToEmbed
 from retriever.fusion import HALF_BM25, Fused, fuse
@@ -111,7 +110,7 @@ def _embedded(snapshot: Snapshot, request: Request) -> tuple[Vectors, Sequence[i
     embedder = snapshot.embedder()
     with stage("embed"):
         try:
-            return embed_queries(embedder, request.queries), range(len(request.queries))
+            return embedder.embed_queries(request.queries), range(len(request.queries))
         except NothingToEmbed:
             if request.mode != "hybrid":
                 raise

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 import numpy as np
 
 from retriever import assembly
-from retriever.canary import checked_embedder
+from retriever.canary import CheckedEmbedder, checked_embedder
 from retriever.collection.physical import PhysicalCollection
 from retriever.collection.rows import Row
 from retriever.collection.state import CollectionState, differences
@@ -21,7 +21,6 @@ from retriever.collection.store import Store
 from retriever.errors import CollectionError, FingerprintMismatch
 from retriever.indexing import open_current
 from retriever.lexical import LexicalIndex
-from retriever.protocols import Embedder
 from retriever.repairing.recovering import refuse_torn
 from retriever.retrieval.beside import Beside
 from retriever.retrieval.filling import Filling, Rows, read_vectors
@@ -42,7 +41,7 @@ class Snapshot:
         settings: Settings,
         store: Store,
         *,
-        open_embedder: Callable[[CollectionState, PhysicalCollection], Embedder],
+        open_embedder: Callable[[CollectionState, PhysicalCollection], CheckedEmbedder],
         filling: Filling,
         beside: Beside,
         hold: Callable[["Snapshot"], AbstractContextManager[None]],
@@ -56,7 +55,7 @@ class Snapshot:
         self._settings = settings
         self._open_embedder = open_embedder
         self._lock = threading.Lock()
-        self._embedder: Embedder | None = None
+        self._embedder: CheckedEmbedder | None = None
         self._lexical: LexicalIndex | None = None
         self._hold = hold
         self._has_tables = store.options.mode in ("embedded", "memory")
@@ -76,7 +75,7 @@ class Snapshot:
             self.data = store.physical(self.state.live)
             self._open_vectors()
 
-    def embedder(self) -> Embedder:
+    def embedder(self) -> CheckedEmbedder:
         """The embedder for queries.
 
         Raises:
@@ -149,7 +148,7 @@ class Snapshots:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._lock = threading.Lock()
-        self._embedder: Embedder | None = None
+        self._embedder: CheckedEmbedder | None = None
         self._filling = Filling(settings.retrieval.table_mb * BYTES_OF_A_MB)
         self._beside = Beside()
         self._is_closed = False
@@ -241,7 +240,7 @@ class Snapshots:
             store.close()
             raise
 
-    def _open_embedder(self, state: CollectionState, data: PhysicalCollection) -> Embedder:
+    def _open_embedder(self, state: CollectionState, data: PhysicalCollection) -> CheckedEmbedder:
         """The collection's embedder; a reader that was let in follows its collection's swaps."""
         built = data.fingerprint.embedding
         before = self._embedder
