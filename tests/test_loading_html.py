@@ -115,3 +115,43 @@ def test_control_characters_do_no_harm() -> None:
 
 def test_deep_nesting_is_survived() -> None:
     assert "deep" in read("<div>" * 20_000 + "deep" + "</div>" * 20_000).text
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ("<ul>before<li>one</li>between<li>two</li></ul>", "before\n- one\nbetween\n- two"),
+        ("<ol>before<li>one</li>between<li>two</ol>", "before\n1. one\nbetween\n2. two"),
+        ("<ul><li>one<ul>inner<li>two</ul></ul>", "- one\n  inner\n  - two"),
+        (
+            "<table>before<tr>first<td>a<td>b</td>last</tr>after</table>",
+            "before\n\nfirst\nlast\n\nafter\n\n| a | b |\n| --- | --- |",
+        ),
+        ("<table><tr><form><td>a<td>b</form></tr></table>", "| a | b |\n| --- | --- |"),
+        ("<table><td>q</td><tr><td>a<td>b</table>", "q\n\na\n\nb"),
+        ("<dl>before<dt>a</dt>between<dd>b</dl>", "before\n\na\n\nbetween\n\nb"),
+        ("<details>before<summary>a</summary>after</details>", "before\n\na\n\nafter"),
+        ("<figure>before<figcaption>a</figcaption>after</figure>", "before\n\na\n\nafter"),
+        ("<pre>one<br>two<div>three</div>four</pre>", "```\none\ntwo\nthree\nfour\n```"),
+    ],
+)
+def test_text_outside_of_items_and_cells_is_kept_and_words_stay_apart(body: str, text: str) -> None:
+    assert read(page(body)).text == text
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        "<table><tr><td>a<td>b<tr hidden><td>secret<td>c</table>",
+        "<table><tr><td>a<td>b<tr style='display:none'><td>secret<td>c</table>",
+        "<table><tr><td>a<td>b<tbody hidden><tr><td>secret<td>c</table>",
+        "<table><caption hidden>secret</caption><tr><td>a<td>b</table>",
+        "<pre>a<span hidden>secret</span>b<script>secret</script></pre>",
+        "<div>" * 250 + "a<p hidden>secret</p><script>secret</script>b" + "</div>" * 250,
+    ],
+)
+def test_what_is_hidden_is_left_out_wherever_it_stands(hidden: str) -> None:
+    text = read(page(hidden)).text
+    assert "secret" not in text
+    assert "a" in text
+    assert "b" in text

@@ -1,7 +1,7 @@
 """An HTML tree as Markdown: all the text that a reader of the page would see."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from retriever.loading.tables import grid
@@ -27,6 +27,9 @@ _MAX_DEPTH = 200
 _MAX_SPAN = 100
 _SPACES = re.compile(r"[ \t\r\n\f]+")
 _BREAK = "\x0b"  # white space to `split`, and no parser leaves one in a text
+_NEEDLESS_BREAK = re.compile(rf"(?<=\n){_BREAK}+|{_BREAK}+(?=\n)")
+_NEEDED_BREAK = re.compile(f"{_BREAK}+")
+_CELLS = frozenset({"td", "th"})
 _LANGUAGE = re.compile(r"(?:^|\s)(?:language|lang|highlight|brush)[-:_\s]+([\w+#.-]{1,20})")
 _NO_LANGUAGE = frozenset({"source", "text", "none", "default", "notranslate"})
 
@@ -71,7 +74,7 @@ def collapse_white_space(root: Any) -> None:
 def _blocks(element: Any, skip: frozenset[str], depth: int) -> Iterator[str]:
     """The element's text as a sequence of blocks."""
     if depth > _MAX_DEPTH:
-        yield _one_line("".join(element.itertext()))
+        yield _one_line(_bare(element))
         return
     run = element.text or ""
     for child in element:
@@ -82,6 +85,8 @@ def _blocks(element: Any, skip: frozenset[str], depth: int) -> Iterator[str]:
                 yield from _block(child, skip, depth + 1)
             else:
                 run += _inline(child, skip, depth + 1)
+        elif child.tag in skip:
+            run += _BREAK
         run += child.tail or ""
     yield _paragraph(run)
 
@@ -124,7 +129,7 @@ def _inline(element: Any, skip: frozenset[str], depth: int) -> str:
     if element.tag == "br":
         return _BREAK
     if depth > _MAX_DEPTH:
-        return "".join(element.itertext())
+        return _bare(element)
     parts = [element.text or ""]
     for child in element:
         if isinstance(child.tag, str) and child.tag not in skip and not is_hidden(child):
@@ -148,8 +153,28 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def _bare(element: Any) -> str:
+    """All shown text inside an element as it is written; `br` and blocks begin a line."""
+    pieces: list[str] = []
+    pending: list[Any] = [element]  # elements, and the text after them
+    while pending:
+        one = pending.pop()
+        if isinstance(one, str):
+            pieces.append(one)
+            continue
+        border = _BREAK if one.tag in _BLOCKS or _level(one.tag) else ""
+        pieces += ["\n" if one.tag == "br" else border, one.text or ""]
+        pending.append(border)
+        for child in reversed(one):
+            pending.append(child.tail or "")
+            if not is_hidden(child):
+                pending.append(child)
+    text = "".join(pieces)
+    return _NEEDED_BREAK.sub("\n", _NEEDLESS_BREAK.sub("", text))
+
+
 def _code(element: Any) -> str:
-    code = "".join(element.itertext()).replace("\r\n", "\n").strip("\n").rstrip()
+    code = _bare(element).replace("\r\n", "\n").strip("\n").rstrip()
     if not code.strip():
         return ""
     longest = max((len(run) for run in re.findall(r"`+", code)), default=0)
@@ -166,33 +191,49 @@ def _language(element: Any) -> str:
 
 
 def _list(element: Any, skip: frozenset[str], depth: int) -> str:
-    items: list[str] = []
+    """A line or more for each item; text that stands between items has no mark."""
+    lines = [_one_line(element.text or "")]
+    count = 0
     for child in element:
-        if not isinstance(child.tag, str) or child.tag in skip or is_hidden(child):
-            continue
-        blocks = [block for block in _blocks(child, skip, depth + 1) if block.strip()]
-        if not blocks:
-            continue
-        mark = f"{len(items) + 1}." if element.tag == "ol" else "-"
-        indent = " " * (len(mark) + 1)
-        inner = "\n".join(block.strip("\n") for block in blocks)
-        items.append(f"{mark} {inner}".replace("\n", f"\n{indent}"))
-    return "\n".join(items)
+        if isinstance(child.tag, str) and child.tag not in skip and not is_hidden(child):
+            blocks = [block for block in _blocks(child, skip, depth + 1) if block.strip()]
+            count += bool(blocks)
+            mark = f"{count}." if element.tag == "ol" else "-"
+            indent = " " * (len(mark) + 1)
+            inner = "\n".join(block.strip("\n") for block in blocks)
+            lines.append(f"{mark} {inner}".replace("\n", f"\n{indent}") if blocks else "")
+        lines.append(_one_line(child.tail or ""))
+    return "\n".join(filter(None, lines))
 
 
 def _table(element: Any, skip: frozenset[str], depth: int) -> Iterator[str]:
-    """A table of data as a Markdown table; one that only lays the page out as its blocks."""
-    rows = [row for row in element.iter("tr") if next(row.iterancestors("table")) is element]
-    is_layout = element.get("role") in {"presentation", "none"} or any(
-        True for _ in element.iterdescendants("table", *_HEADINGS)
+    """A table of data as a Markdown table; one that only lays the page out as its blocks.
+
+    What stands in a table but in none of its cells is written before it, as browsers show it.
+    """
+    is_layout = (
+        element.get("role") in {"presentation", "none"}
+        or any(True for _ in element.iterdescendants("table", *_HEADINGS))
+        or any(next(cell.iterancestors("tr", "table")) is element for cell in element.iter(*_CELLS))
     )
-    cells = [[cell for cell in row if cell.tag in {"td", "th"}] for row in rows]
+    rows = [row for row in _outermost(element, {"tr"}) if not is_hidden(row)]
+    cells = [list(_outermost(row, _CELLS)) for row in rows]
     if is_layout or max((len(row) for row in cells), default=0) < 2:
         yield from _blocks(element, skip, depth)
         return
-    for caption in element.iterchildren("caption"):
-        yield _one_line(_inline(caption, skip, depth))
+    yield from _blocks(element, skip | _CELLS, depth)
     yield grid(_spread(cells, skip, depth))
+
+
+def _outermost(element: Any, tags: Collection[str]) -> Iterator[Any]:
+    """The elements of these names below an element, but for those in one another or in hidden."""
+    pending = list(reversed(element))
+    while pending:
+        one = pending.pop()
+        if one.tag in tags:
+            yield one
+        elif not is_hidden(one):
+            pending.extend(reversed(one))
 
 
 def _spread(rows: list[list[Any]], skip: frozenset[str], depth: int) -> list[list[str]]:
