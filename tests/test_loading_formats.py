@@ -269,6 +269,49 @@ def test_a_mail_attached_to_a_mail_is_named_and_not_opened_and_one_within_it_is_
     assert read(mail, "a.eml").text == "Outer\n\nInner"
 
 
+PARTS = ["text/plain\n\nOne", *["text/plain\n\nMore"] * 1000]
+UNREAD = "only the first 1000 parts of a mail were read"
+
+
+def test_a_mail_or_mailbox_says_that_parts_beyond_the_thousandth_are_not_read() -> None:
+    assert read(mail_of("mixed", *PARTS), "a.eml").warnings == (UNREAD,)
+    assert read(mail_of("mixed", *PARTS[:999]), "a.eml").warnings == ()
+    mailbox = MAILBOX_LINE + mail_of("mixed", *PARTS) + "\n" + MAILBOX_LINE + mail_of("mixed", "")
+    assert read(mailbox, "a.mbox").warnings == (f"{UNREAD} (1 mails)",)
+
+
+def test_a_part_of_a_mail_that_is_no_text_is_reported() -> None:
+    mail = mail_of("mixed", "text/plain\n\nRead", "text/plain\n\n\x01\x02\x03\x04")
+    content = read(mail, "a.eml")
+    assert (content.text, content.warnings) == ("Read", ("a part was not read: not a text file",))
+
+
+PGP = "-----BEGIN PGP MESSAGE-----\n\nabc\n-----END PGP MESSAGE-----"
+ENVELOPE = "application/pkcs7-mime; name=smime.p7m; smime-type={}-data\n\nMIAG"
+SIGNED = "mail inside an S/MIME signature, not opened"
+
+
+@pytest.mark.parametrize(
+    ("mail", "reason"),
+    [
+        (mail_of("encrypted", f"application/octet-stream; name=a.asc\n\n{PGP}"), "encrypted mail"),
+        (f"From: a@b.c\nContent-Type: {ENVELOPE.format('enveloped')}", "encrypted mail"),
+        (f"From: a@b.c\n\n{PGP}", "encrypted mail"),
+        (f"From: a@b.c\nContent-Type: {ENVELOPE.format('signed')}", SIGNED),
+    ],
+)
+def test_a_mail_that_is_encrypted_is_refused_and_an_encrypted_part_is_reported(
+    mail: str, reason: str
+) -> None:
+    assert refused(mail, "a.eml") == reason
+    inner = mail.replace("boundary=b", "boundary=in").replace("--b", "--in")
+    inside = mail_of("mixed", f"message/rfc822\n\n{inner}", "text/plain\n\nA list's footer")
+    assert read(inside, "a.eml").warnings == (f"a part was not read: {reason}",)
+    mailbox = read(MAILBOX_LINE + mail + "\n" + MAILBOX_LINE + "From: a@b.c\n\nBody", "a.mbox")
+    assert mailbox.warnings == (f"a part was not read: {reason} (1 mails)",)
+    assert "BEGIN PGP" not in mailbox.text
+
+
 def test_each_mail_of_a_mailbox_stands_under_its_subject() -> None:
     one = "From a@b.c Thu Jan  4 10:00:00 2024\nSubject: {}\nFrom: a@b.c\n\nBody {}\n\n"
     content = read(one.format("A", 1) + one.format("B", 2), "a.mbox")

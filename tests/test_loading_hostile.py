@@ -154,6 +154,13 @@ def test_a_mail_of_deeply_nested_parts_is_read() -> None:
     assert load_bytes(mail.encode(), "a.eml", sample.OPTIONS).text == "# x"
 
 
+@pytest.mark.parametrize("depth", [400, 1200])
+def test_a_mail_of_parts_nested_beyond_measure_is_refused_as_that(depth: int) -> None:
+    parts = (f"Content-Type: multipart/mixed; boundary=b{n}\n\n--b{n}\n" for n in range(depth))
+    mail = "Subject: x\n" + "".join(parts) + "\ntext"
+    assert refused(mail, "a.eml") == "damaged mail: parts are nested too deeply"
+
+
 def test_headers_that_break_the_mail_parser_are_survived() -> None:
     mail = b"Subject: =?utf-8?q?=ff?= \xff\nFrom: @@\nTo: <\nDate: 99 Foo\nContent-Type: ;;;\n\nHi"
     read = load_bytes(mail, "a.eml", sample.OPTIONS)

@@ -3,6 +3,8 @@
 import contextlib
 import re
 from codecs import BOM_UTF8
+from collections import Counter
+from dataclasses import replace
 from email import message_from_bytes, policy
 from email.errors import MessageError
 from email.message import EmailMessage, MIMEPart
@@ -11,13 +13,20 @@ from email.utils import parsedate_to_datetime
 from retriever.errors import LoadingError
 from retriever.loading import metadata, webpage
 from retriever.loading.content import BYTES_PER_MB, Content, FileBytes, LoadingOptions
-from retriever.loading.decoding import decode, storable
+from retriever.loading.decoding import NOT_TEXT, decode, storable
 from retriever.records import Heading
 
 MAX_PARTS = 1000
+MAX_DEPTH = 350
 MAX_MAILS = 10_000
+MAX_NOTES = 10
 _BODIES = frozenset({"text/plain", "text/html"})  # part of the mail's own text, also with a name
 _UNSEEN = frozenset({"text/css", "text/javascript"})  # what saved pages carry along
+_SEALED = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime"})
+_PGP_MESSAGE = "-----BEGIN PGP MESSAGE-----"
+_ENCRYPTED = "encrypted mail"
+_SIGNED = "mail inside an S/MIME signature, not opened"
+_TOO_DEEP = "damaged mail: parts are nested too deeply"
 _FIELDS = ("from", "to", "cc", "date")
 _MAILBOX_LINE = re.compile(rb"(?:\A|(?<=\n))From \S+ [^\n]*\d\d:\d\d[^\n]*(?:\n|\Z)")
 _FAILURES = (MessageError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
@@ -29,17 +38,25 @@ def read_mail(file: FileBytes, options: LoadingOptions) -> Content:
     Of parts that say the same in several ways, the plain one is read.
 
     Raises:
-        LoadingError: it has no headers of a mail, or its body is encrypted.
+        LoadingError: it has no headers of a mail, or its parts are nested too deeply, or all
+            that it shows is encrypted.
     """
+    body = _Body(options)
+    content = _read(file, body)
+    if body.sealed and not body.shown:
+        raise LoadingError(body.sealed[0])
+    return replace(content, warnings=(*body.warnings(), *content.warnings))
+
+
+def _read(file: FileBytes, body: "_Body") -> Content:
     message = _parsed(file.data)
     subject, fields = _headers(message)
     if not (subject or fields):
         raise LoadingError("damaged mail: it has no headers")
-    body = _Body(options)
     try:
-        shown = body.text(message).strip()
+        body.shown = shown = body.text(message).strip()
     except RecursionError as error:
-        raise LoadingError("damaged mail: parts are nested too deeply") from error
+        raise LoadingError(_TOO_DEEP) from error
     named = f"\n\nAttachments: {', '.join(body.attachments)}" if body.attachments else ""
     kept, dropped = metadata.bounded(fields)
     title = f"# {subject}\n\n" if subject else ""
@@ -70,9 +87,12 @@ def read_mailbox(file: FileBytes, options: LoadingOptions) -> Content:
     parts: list[str] = []
     found: list[Heading] = []
     position = damaged = 0
+    noted: Counter[str] = Counter()
     for start, end in zip(starts[:MAX_MAILS], ends, strict=False):
         try:
-            one = _read_one(data[start:end], options)
+            body = _Body(options)
+            one = _read_one(data[start:end], body)
+            noted.update(body.warnings())
         except (LoadingError, *_FAILURES):
             damaged += 1
             one = Content(_as_written(data[start:end]), "eml", "markdown")
@@ -84,19 +104,21 @@ def read_mailbox(file: FileBytes, options: LoadingOptions) -> Content:
         position += len(one.text) + 2
         if position > options.max_unpacked_mb * BYTES_PER_MB:
             raise LoadingError(f"holds more than {options.max_unpacked_mb:.0f} MB of text")
-    warnings: tuple[str, ...] = ()
+    warnings = tuple(
+        f"{warning} ({count} mails)" for warning, count in noted.most_common(MAX_NOTES)
+    )
     if damaged:
-        warnings = (f"{damaged} mails could not be read: their text stays as it is written",)
+        warnings += (f"{damaged} mails could not be read: their text stays as it is written",)
     if len(starts) > MAX_MAILS:
         warnings += (f"only the first {MAX_MAILS} mails were read",)
     text = "\n\n".join(parts)
     return Content(text, file.format, "markdown", headings=tuple(found), warnings=warnings)
 
 
-def _read_one(data: bytes, options: LoadingOptions) -> Content:
+def _read_one(data: bytes, body: "_Body") -> Content:
     """One mail of a mailbox, without the line that stands before it."""
     mail = data.partition(b"\n")[2] if data.startswith(b"From ") else data
-    return read_mail(FileBytes(mail, "", "eml"), options)
+    return _read(FileBytes(mail, "", "eml"), body)
 
 
 def _as_written(data: bytes) -> str:
@@ -109,6 +131,8 @@ def _as_written(data: bytes) -> str:
 def _parsed(data: bytes) -> EmailMessage:
     try:
         message = message_from_bytes(data.lstrip(b"\xef\xbb\xbf \t\r\n"), policy=policy.default)
+    except RecursionError as error:
+        raise LoadingError(_TOO_DEEP) from error
     except _FAILURES as error:
         raise LoadingError("damaged mail") from error
     return message
@@ -142,36 +166,85 @@ def _on_one_line(value: str) -> str:
 
 
 class _Body:
-    """What a mail shows, gathered part by part."""
+    """What a mail shows, gathered part by part, and what of it could not be read."""
 
     def __init__(self, options: LoadingOptions) -> None:
         self._options = options
         self._parts_left = MAX_PARTS
+        self._is_cut = False
+        self._notes: list[str] = []
+        self.shown = ""
         self.attachments: list[str] = []
+        self.sealed: list[str] = []
+        """Why parts cannot be read without a key, or without opening a signature."""
 
-    def text(self, part: MIMEPart) -> str:
+    def warnings(self) -> tuple[str, ...]:
+        """What was lost or guessed, each said once."""
+        notes = [*self._notes, *(f"a part was not read: {reason}" for reason in self.sealed)]
+        if self._is_cut:
+            notes.append(f"only the first {MAX_PARTS} parts of a mail were read")
+        return tuple(dict.fromkeys(notes))
+
+    def text(self, part: MIMEPart, depth: int = 0) -> str:
         """The text that a part shows; attachments in it are named, not opened."""
         if not self._parts_left:
+            self._is_cut = True
             return ""
+        if depth > MAX_DEPTH:
+            raise LoadingError(_TOO_DEEP)
         self._parts_left -= 1
         kind = part.get_content_type()
         is_attachment = part.get_content_disposition() == "attachment"
+        if reason := _seal(part, kind):
+            self.sealed.append(reason)
         if part.is_multipart() and not is_attachment:
-            shown = [(each.get_content_type(), self.text(each)) for each in part.iter_parts()]
-            shown = [(kind, text) for kind, text in shown if text.strip()]
-            if kind == "multipart/alternative":
-                # the last is the richest (RFC 2046, 5.1.4), yet plain text needs no guessing
-                shown = sorted(shown, key=lambda each: _preference(each[0]))[-1:]
-            return "\n\n".join(text for _, text in shown)
+            return self._texts(part, kind, depth)
         name = _filename(part)
         if is_attachment or (name and kind not in _BODIES):
             self.attachments.append(name or kind)
-        elif kind == "text/html":
-            return _html(_payload(part), self._options)
         elif kind.startswith(("text/", "multipart/")) and kind not in _UNSEEN:
             # a multipart without parts lacks its boundaries: its text stands there as it is
-            return _text(part)
+            return self._own_text(part, kind)
         return ""
+
+    def _texts(self, part: MIMEPart, kind: str, depth: int) -> str:
+        shown: list[tuple[str, str]] = []
+        for each in part.iter_parts():  # no comprehension: it is a frame more for each level
+            if (text := self.text(each, depth + 1)).strip():
+                shown.append((each.get_content_type(), text))
+        if kind == "multipart/alternative":
+            # the last is the richest (RFC 2046, 5.1.4), yet plain text needs no guessing
+            shown = sorted(shown, key=lambda each: _preference(each[0]))[-1:]
+        return "\n\n".join(text for _, text in shown)
+
+    def _own_text(self, part: MIMEPart, kind: str) -> str:
+        data = _payload(part)
+        if not data.strip():
+            return ""
+        try:
+            if kind == "text/html":
+                content = webpage.read(FileBytes(data, "", "html"), self._options)
+                text, notes = content.text, content.warnings
+            else:
+                decoded = decode(data, declared=_charset(part))
+                text, notes = decoded.text.replace("\r\n", "\n"), decoded.warnings
+        except LoadingError as error:
+            # a page without any text has none to lose
+            self._notes += [f"a part was not read: {error.reason}"] * (error.reason == NOT_TEXT)
+            return ""
+        self._notes += notes
+        if text.lstrip().startswith(_PGP_MESSAGE):
+            self.sealed.append(_ENCRYPTED)
+            return ""
+        return text
+
+
+def _seal(part: MIMEPart, kind: str) -> str:
+    """Why a part cannot be read without a key, or without opening a signature; or nothing."""
+    if kind in _SEALED:
+        form = str(part.get_param("smime-type", "")).lower()
+        return _SIGNED if form in {"signed-data", "compressed-data"} else _ENCRYPTED
+    return _ENCRYPTED if kind == "multipart/encrypted" else ""
 
 
 def _preference(kind: str) -> int:
@@ -195,22 +268,8 @@ def _payload(part: MIMEPart) -> bytes:
     return payload if isinstance(payload, bytes) else b""
 
 
-def _text(part: MIMEPart) -> str:
-    data = _payload(part)
+def _charset(part: MIMEPart) -> str:
     try:
-        declared = str(part.get_content_charset() or "")
+        return str(part.get_content_charset() or "")
     except _FAILURES:
-        declared = ""
-    try:
-        return decode(data, declared=declared).text.replace("\r\n", "\n") if data else ""
-    except LoadingError:
-        return ""
-
-
-def _html(data: bytes, options: LoadingOptions) -> str:
-    if not data.strip():
-        return ""
-    try:
-        return webpage.read(FileBytes(data, "", "html"), options).text
-    except LoadingError:
         return ""
