@@ -92,6 +92,35 @@ def test_a_file_under_a_wrong_name_is_read_as_what_it_is() -> None:
     assert load_bytes(b'<?xml version="1.0"?><a>b</a>', "a.doc", sample.OPTIONS).format == "xml"
 
 
+WORDS = (
+    "PAR1",
+    "BLENDER",
+    "BZh",
+    "GIF89a",
+    "fLaC",
+    "wOFF",
+    "%!PS",
+    "AT&TFORM",
+    "The ftyp",
+    "!<arch>\n",
+)
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_a_text_that_begins_with_letters_of_a_binary_signature_is_read_and_a_binary_is_not(
+    word: str,
+) -> None:
+    text = f"{word} für Anfänger: was man wissen muss, um größere Dateien zu öffnen.\n"
+    for name in ("a.md", "a.txt", "a.py", "README"):
+        for data in (text.encode(), text.encode("cp1252")):
+            assert load_bytes(data, name, sample.OPTIONS).text == text
+    noise = bytes(n * 37 % 255 + 1 for n in range(500))
+    for data in (word.encode() + b"\x00\x01\x02" * 9, word.encode() + noise):
+        for name in ("a.md", "a.txt", "a.py", "README", "a"):
+            assert refused(data, name).startswith(("format not supported: ", "archive, not"))
+    assert refused(text, "a.dat") in {"format not supported: .dat", "archive, not opened"}
+
+
 def test_an_encrypted_zip_and_an_encrypted_opendocument_are_told_from_damaged_ones() -> None:
     data = bytearray(sample.zipped({"a.txt": "x"}))
     data[data.find(b"PK\x01\x02") + 8] |= 1

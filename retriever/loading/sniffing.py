@@ -18,6 +18,7 @@ _BINARY_SIGNATURES = (
     b"OggS\x00", b"ID3\x03", b"ID3\x04", b"fLaC", b"\x1aE\xdf\xa3", b"wOFF", b"wOF2",
     b"8BPS\x00", b"AT&TFORM", b"\x93NUMPY", b"\x89HDF\r\n", b"%!PS", b"BLENDER", b"\x80\x04\x95",
 )  # fmt: skip
+_LETTERS = re.compile(rb"[\t\n\r -~]{4}")
 _OPEN_DOCUMENT = {
     b"application/vnd.oasis.opendocument.text": "odt",
     b"application/vnd.oasis.opendocument.presentation": "odp",
@@ -55,13 +56,13 @@ def detect(data: bytes, name: str) -> Format:
     if not data.strip(b"\x00 \t\r\n\xef\xbb\xbf\xfe\xff"):
         raise LoadingError("empty file" if not data else "no text")
     extension = extension_of(name)
-    found = _by_signature(data, extension)
+    found = _by_signature(data, name, extension)
     if found:
         return formats.by_name(found)
     return _by_name_and_text(data, name, extension)
 
 
-def _by_signature(data: bytes, extension: str) -> str:
+def _by_signature(data: bytes, name: str, extension: str) -> str:
     """The format that the bytes declare; empty where they declare none."""
     head = data[:HEAD_BYTES]
     if head.lstrip(b"\xef\xbb\xbf \t\r\n\x00").startswith(b"%PDF-") or (
@@ -74,11 +75,24 @@ def _by_signature(data: bytes, extension: str) -> str:
         return _ole_format(data, extension)
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{\\rtf"):
         return "rtf"
-    if head.startswith(_ARCHIVE_SIGNATURES) or head[257:262] == b"ustar":
-        raise LoadingError("archive, not opened")
-    if head.startswith(_BINARY_SIGNATURES) or head[4:8] == b"ftyp" or _is_riff(head):
-        raise _not_supported(extension)
-    return ""
+    is_archive = head.startswith(_ARCHIVE_SIGNATURES) or head[257:262] == b"ustar"
+    is_binary = head.startswith(_BINARY_SIGNATURES) or head[4:8] == b"ftyp" or _is_riff(head)
+    if not (is_archive or is_binary) or _is_written_text(data, name, extension):
+        return ""
+    raise LoadingError("archive, not opened") if is_archive else _not_supported(extension)
+
+
+def _is_written_text(data: bytes, name: str, extension: str) -> bool:
+    """Whether a file is named as text and is: some signatures are words, such as `BLENDER`."""
+    row = formats.by_extension(extension)
+    is_named_so = name.lower() in TEXT_NAMES or (row is not None and not row.signed)
+    if not is_named_so or not _LETTERS.match(data) or b"\x00" in data:
+        return False
+    try:
+        decode(data)
+    except LoadingError:
+        return False
+    return True
 
 
 def _is_riff(head: bytes) -> bool:
