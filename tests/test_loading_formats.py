@@ -57,6 +57,23 @@ def test_text_formats_keep_the_file_as_it_was_decoded(name: str, markup: str) ->
     assert (content.text, content.markup) == (text, markup)
 
 
+@pytest.mark.parametrize("name", ["a.md", "a.txt", "a.rst", "a.adoc", "a.csv", "a.py"])
+@pytest.mark.parametrize("end", ["", "\r", "\n", "\r\n"])
+def test_lines_of_an_old_mac_are_lines_with_their_headings_where_they_stand(
+    name: str, end: str
+) -> None:
+    lines = ["---", "title: T", "---", "# Top", "", "One", "", "Next", "====", "", "= Two", "a,b"]
+    content = read("\r".join(lines) + end, name)
+    assert content.text == "\n".join(lines) + ("\n" if end == "\r" else end)
+    assert content.headings == read("\n".join(lines), name).headings
+    assert content.body_start == read("\n".join(lines), name).body_start
+
+
+def test_a_lone_carriage_return_among_other_line_ends_stays() -> None:
+    for text in ("10 %\r20 %\nDone\n", "One\r\n", "One\r\r\nTwo\r\n"):
+        assert read(text, "a.log").text == text
+
+
 def test_yaml_front_matter_becomes_metadata_and_the_text_keeps_it() -> None:
     text = (
         "---\ntitle: A title\ntags: [one, 'two', 3]\ndate: 2024-01-05\ndraft: false\n"

@@ -2,7 +2,7 @@
 
 import codecs
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from unicodedata import category
 
 from retriever.errors import LoadingError
@@ -21,6 +21,7 @@ _MARKS = (
 _ISO_2022 = ("iso2022_jp_2", "iso2022_jp_ext", "iso2022_jp_2004")
 _ISO_2022_ESCAPE = re.compile(rb"\x1b(?:\$[@-D]|\$[(-/][@-Z]|\([BIJ])")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]+")
+_LONE_CR = re.compile(r"\r(?!\n)")
 _IMPLAUSIBLE = re.compile(
     "[\x01-\x07\x0e-\x1a\x1c-\x1f\x7f-\x84\x86-\x9f\ufdd0-\ufdef\ufffe\uffff]"
 )
@@ -35,7 +36,8 @@ class Decoded:
     """A file's text and how it was found."""
 
     text: str
-    """Without byte order mark, NULs and lone surrogates; line ends as they are in the file."""
+    """Without byte order mark, NULs and lone surrogates; line ends as they are in the file, but
+    for one whose lines all end with CR alone: those end with LF."""
     encoding: str
     warnings: tuple[str, ...] = ()
 
@@ -60,7 +62,13 @@ def decode(data: bytes, *, declared: str = "") -> Decoded:
     )
     if found is None or not is_plausible(found.text):
         raise LoadingError(NOT_TEXT)
-    return found
+    return replace(found, text=_with_line_feeds(found.text))
+
+
+def _with_line_feeds(text: str) -> str:
+    """A text whose lines end with CR alone, as on old Macs, with LF in their place."""
+    body = text.rstrip("\r\n")
+    return text if "\n" in body or "\r" not in body else _LONE_CR.sub("\n", text)
 
 
 def is_plausible(text: str) -> bool:
