@@ -195,6 +195,51 @@ def test_of_two_files_with_one_source_the_second_is_reported(tmp_path: Path) -> 
     ]  # fmt: skip
 
 
+@posix
+@pytest.mark.parametrize(
+    ("pattern", "excluded"),
+    [
+        ("x[[:alpha:]]", "xB xa"),
+        ("x[[:digit:]]", "x1"),
+        ("x[![:digit:]]", "x- x: xB x] x^ xa"),
+        ("x[^[:alnum:]]", "x- x: x] x^"),
+        ("x[[:punct:]]", "x- x: x] x^"),
+        ("x[[:digit:][:upper:]-]", "x- x1 xB"),
+        ("[[:lower:]][[:lower:]]", "xa"),
+        (r"x[\]]", "x]"),
+        (r"x[B\-\^]", "x- xB x^"),
+        ("x[]-]", "x- x]"),
+        ("x[--:]", "x- x1 x:"),
+        ("x[a-A]", "xa"),
+    ],
+)
+def test_bracket_expressions_mean_what_they_mean_to_git(
+    tmp_path: Path, pattern: str, excluded: str
+) -> None:
+    names = ["x-", "x1", "x:", "xB", "x]", "x^", "xa"]
+    make(tmp_path, *names)
+    ignore(tmp_path / ".gitignore", pattern)
+    assert set(names) - set(found(tmp_path)) == set(excluded.split())
+
+
+@posix
+@pytest.mark.parametrize("pattern", ["x[[:letter:]]", "x[[:alpha:]", "x[ab"])
+def test_a_bracket_expression_that_git_does_not_know_is_not_used_and_reported(
+    tmp_path: Path, pattern: str
+) -> None:
+    make(tmp_path, "xa", "x:]", pattern)
+    ignore(tmp_path / ".gitignore", "# a comment [", pattern)
+    walked = found(tmp_path)
+    assert walked[0] == f".gitignore: patterns not used: {pattern!r}"
+    assert sorted(walked[1:]) == sorted(["xa", "x:]", pattern])
+
+
+def test_a_bracket_expression_matches_no_slash(tmp_path: Path) -> None:
+    make(tmp_path, "a/b", "a-b")
+    ignore(tmp_path / ".gitignore", "a[!c]b", "a[+-/]b")
+    assert found(tmp_path) == ["a/b"]
+
+
 @pytest.mark.timeout(10)
 def test_patterns_that_would_take_for_ever_are_not_used_and_reported(tmp_path: Path) -> None:
     make(tmp_path, "a" * 100 + ".md")

@@ -2,36 +2,35 @@
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self, cast
 
 from pathspec import GitIgnoreSpec
 
+from retriever.loading import brackets
 from retriever.loading.decoding import storable
 
 IGNORE_FILES = (".gitignore", ".retrieverignore")
 """Read in this order: where they disagree, the second has the last word."""
 MAX_IGNORE_FILE_BYTES = 1 << 20
 _MAX_WILDCARDS_IN_A_NAME = 4  # each one multiplies the time that a name takes to be refused
-_WILDCARD = re.compile(r"\*+|\?+|\[")
+_WILDCARD = re.compile(rf"\*+|\?+|{brackets.STAND_IN.pattern}")
 
 
 class Patterns:
     """A list of gitignore-style patterns; the last one that matches decides."""
 
     def __init__(self, lines: Iterable[str]) -> None:
-        usable: list[str] = []
+        rules: list[tuple[re.Pattern[str], bool]] = []
         self.refused: list[str] = []
         """Patterns that are not used: malformed, or so many wildcards that they take for ever."""
         for line in lines:
-            (usable if _is_usable(line) else self.refused).append(line)
-        spec = GitIgnoreSpec.from_lines(usable)
-        self._rules = [
-            (cast("re.Pattern[str]", pattern.regex), pattern.include)
-            for pattern in reversed(list(spec.patterns))
-            if pattern.include is not None  # as it is for comments and empty lines
-        ]
+            try:
+                rules.extend(_rules_of(line))
+            except (ValueError, TypeError, re.error):
+                self.refused.append(line)
+        self._rules = rules[::-1]
 
     def __bool__(self) -> bool:
         """Whether there is any pattern."""
@@ -64,14 +63,22 @@ def _is_path_itself(match: re.Match[str], path: str) -> bool:
     return match.end() < len(path) or not path.endswith("/")  # `a/**` is what lies in `a/`
 
 
-def _is_usable(line: str) -> bool:
-    if any(len(_WILDCARD.findall(name)) > _MAX_WILDCARDS_IN_A_NAME for name in line.split("/")):
-        return False
-    try:
-        GitIgnoreSpec.from_lines([line])
-    except (ValueError, TypeError, re.error):
-        return False
-    return line.count("**") <= _MAX_WILDCARDS_IN_A_NAME
+def _rules_of(line: str) -> Iterator[tuple[re.Pattern[str], bool]]:
+    """The regular expression of a line and whether it leaves out; none of a comment.
+
+    Raises:
+        ValueError, TypeError, re.error: the line is malformed, or would take for ever.
+    """
+    if line.startswith("#"):
+        return
+    pattern, expressions = brackets.take_out(line)
+    most = max(len(_WILDCARD.findall(name)) for name in pattern.split("/"))
+    if max(most, pattern.count("**")) > _MAX_WILDCARDS_IN_A_NAME:
+        raise ValueError("too many wildcards")
+    for found in GitIgnoreSpec.from_lines([pattern]).patterns:
+        if found.include is not None:  # as it is for empty lines
+            regex = cast("re.Pattern[str]", found.regex).pattern
+            yield re.compile(brackets.put_back(regex, expressions)), found.include
 
 
 @dataclass(frozen=True, slots=True)
