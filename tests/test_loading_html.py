@@ -155,3 +155,23 @@ def test_what_is_hidden_is_left_out_wherever_it_stands(hidden: str) -> None:
     assert "secret" not in text
     assert "a" in text
     assert "b" in text
+
+
+@pytest.mark.parametrize(
+    "attribute",
+    [
+        "style='backface-visibility: hidden'",
+        "style='color: red; backface-visibility:hidden; display: block'",
+        "style='--display: none-yet'",
+        "hidden=until-found",
+    ],
+)
+def test_what_only_looks_hidden_is_kept(attribute: str) -> None:
+    assert read(page(f"<p {attribute}>Shown</p><p>Beside</p>")).text == "Shown\n\nBeside"
+
+
+@pytest.mark.parametrize(
+    "style", ["display:none", "color:red;DISPLAY : none !important", "/**/visibility: hidden;top:0"]
+)
+def test_what_is_hidden_by_its_style_is_left_out(style: str) -> None:
+    assert read(page(f"<p style='{style}'>Hidden</p><p>Beside</p>")).text == "Beside"

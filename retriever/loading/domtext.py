@@ -21,7 +21,9 @@ _BLOCKS = _words(
     "figcaption figure footer form header hgroup hr html legend li main menu nav ol p section "
     "summary ul caption tbody thead tfoot td th tr table"
 )
-_HIDDEN_STYLE = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.I)
+_HIDDEN_STYLE = re.compile(
+    r"(?:^|;|\*/)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)\s*(?:$|[;!/])", re.I
+)
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 _MAX_DEPTH = 200
 _MAX_SPAN = 100
@@ -51,7 +53,7 @@ def is_hidden(element: Any) -> bool:
         return True
     attributes = element.attrib
     return (
-        "hidden" in attributes
+        attributes.get("hidden", "until-found").strip().lower() != "until-found"
         or attributes.get("aria-hidden") == "true"
         or bool(_HIDDEN_STYLE.search(attributes.get("style", "")))
     )
