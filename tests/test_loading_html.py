@@ -175,3 +175,8 @@ def test_what_only_looks_hidden_is_kept(attribute: str) -> None:
 )
 def test_what_is_hidden_by_its_style_is_left_out(style: str) -> None:
     assert read(page(f"<p style='{style}'>Hidden</p><p>Beside</p>")).text == "Beside"
+
+
+@pytest.mark.parametrize("after", ["<p>After</p>", "After", "<html><body>After</body></html>"])
+def test_what_follows_the_end_of_a_page_is_kept(after: str) -> None:
+    assert read(page("<p>Before</p>") + "\n" + after).text == "Before\n\nAfter"

@@ -19,6 +19,7 @@ _NOT_SHOWN = re.compile(
     r"<(script|style|noscript|template|head)\b.*?</\1\s*>|<!--.*?-->", re.I | re.S
 )
 _NOT_IN_TREES = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # lxml refuses them
+_EARLY_END = re.compile(r"</html\s*>(?=\s*\S)", re.I)  # the parser drops what follows
 _TAG = re.compile(r"<[/!?a-zA-Z][^<>]*>")
 _BOILERPLATE = frozenset({"nav", "footer", "aside", "header"})
 _PAGE_TAGS = frozenset({"head", "body", "title", "meta"})
@@ -71,7 +72,8 @@ def _parsed(html: str) -> tuple[Any, bool]:
     from lxml import etree
     from lxml.html import HTMLParser, document_fromstring
 
-    storable_in_trees = _NOT_IN_TREES.sub(" ", _XML_DECLARATION.sub("", html, count=1))
+    open_to_its_end = _EARLY_END.sub("", _XML_DECLARATION.sub("", html, count=1))
+    storable_in_trees = _NOT_IN_TREES.sub(" ", open_to_its_end)
     data = storable_in_trees.encode("utf-8", errors="replace")
     parser = HTMLParser(encoding="utf-8", huge_tree=True)
     try:
