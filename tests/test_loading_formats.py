@@ -219,6 +219,22 @@ def test_a_notebook_becomes_markdown_with_fenced_code_and_text_outputs() -> None
     assert len(content.text) < 2200
 
 
+def test_a_notebook_gives_the_cells_of_all_its_sheets_and_headings_of_any_level() -> None:
+    def cell(level: object) -> dict[str, object]:
+        return {"cell_type": "heading", "level": level, "source": f"Level {level}"}
+
+    sheets = [{"cells": [cell(2), cell("")]}, {"cells": [cell(23)]}, "none", {"cells": [cell(6)]}]
+    text = read(json.dumps({"worksheets": sheets}), "a.ipynb").text
+    assert text == "## Level 2\n\n# Level \n\n# Level 23\n\n###### Level 6"
+
+
+def test_an_output_shown_as_markdown_is_read_as_that() -> None:
+    data = {"text/markdown": ["**The answer**"], "text/plain": ["<Markdown object>"]}
+    cell = {"cell_type": "code", "source": "x", "outputs": [{"data": data}]}
+    text = read(json.dumps({"cells": [cell]}), "a.ipynb").text
+    assert text == "```\nx\n```\n\n**The answer**"
+
+
 def test_a_mail_has_its_subject_as_title_and_its_headers_as_metadata() -> None:
     mail = (
         "From: =?utf-8?q?J=C3=B6rg?= <j@x.y>\r\nTo: b@x.y\r\nDate: Fri, 5 Jan 2024 10:00:00 +0100"

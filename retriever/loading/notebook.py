@@ -10,6 +10,8 @@ from retriever.loading.content import Content, FileBytes, LoadingOptions
 from retriever.loading.decoding import decode, storable
 
 MAX_OUTPUT_CHARACTERS = 2000
+_CUT = "..."
+_LEVELS = frozenset("123456")
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _LANGUAGE = re.compile(r"[\w+#.-]{1,30}\Z")
 
@@ -43,10 +45,11 @@ def read(file: FileBytes, options: LoadingOptions) -> Content:
 def _cells(notebook: object) -> list[dict[str, object]]:
     if isinstance(notebook, dict):
         sheets = notebook.get("worksheets")
-        first = sheets[0] if isinstance(sheets, list) and sheets else notebook  # format 3
-        cells = first.get("cells") if isinstance(first, dict) else None
-        if isinstance(cells, list):
-            return [cell for cell in cells if isinstance(cell, dict)]
+        holders = sheets if isinstance(sheets, list) and sheets else [notebook]  # format 3
+        lists = [holder.get("cells") for holder in holders if isinstance(holder, dict)]
+        if any(isinstance(cells, list) for cells in lists):
+            found = (cell for cells in lists if isinstance(cells, list) for cell in cells)
+            return [cell for cell in found if isinstance(cell, dict)]
     raise LoadingError("damaged notebook: it holds no cells")
 
 
@@ -66,7 +69,7 @@ def _blocks(cell: dict[str, object], language: str) -> Iterator[str]:
     source = _joined(cell.get("source", cell.get("input")))
     if kind == "heading":
         level = str(cell.get("level", "1"))
-        yield f"{'#' * (int(level) if level in '123456' else 1)} {source}"
+        yield f"{'#' * (int(level) if level in _LEVELS else 1)} {source}"
     elif kind != "code":
         yield source
     else:
@@ -74,7 +77,14 @@ def _blocks(cell: dict[str, object], language: str) -> Iterator[str]:
         outputs = cell.get("outputs")
         for output in outputs if isinstance(outputs, list) else []:
             if isinstance(output, dict):
-                yield _fenced(_output(output), "")
+                marked = _markdown(output)
+                yield marked or _fenced(_output(output), "")
+
+
+def _markdown(output: dict[str, object]) -> str:
+    """What an output shows as Markdown: its plain text is only the name of a Python object."""
+    data = output.get("data")
+    return _shortened(_joined(data.get("text/markdown"))) if isinstance(data, dict) else ""
 
 
 def _output(output: dict[str, object]) -> str:
@@ -84,8 +94,11 @@ def _output(output: dict[str, object]) -> str:
         text = _joined(output.get("text"))
     if output.get("output_type") in {"error", "pyerr"}:
         text = f"{output.get('ename')}: {output.get('evalue')}"
-    text = _ANSI.sub("", text)
-    return text if len(text) <= MAX_OUTPUT_CHARACTERS else text[:MAX_OUTPUT_CHARACTERS] + "..."
+    return _shortened(_ANSI.sub("", text))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= MAX_OUTPUT_CHARACTERS else text[:MAX_OUTPUT_CHARACTERS] + _CUT
 
 
 def _joined(source: object) -> str:
