@@ -15,6 +15,7 @@ from retriever.errors import CollectionError, FingerprintMismatch, QueryError, S
 from retriever.evaluation.questions import Answer, Question, read_questions
 from retriever.evaluation.runs import evaluate
 from retriever.ingestion import ingest
+from retriever.ingestion.batching import Batch
 from retriever.retrieval import Retriever
 from retriever.settings import Settings
 from retriever.swapping.returning import Difference, prune, rollback
@@ -182,6 +183,41 @@ def test_pruning_gives_an_interrupted_swap_up_and_leaves_nothing_to_complete(
     assert prune(built) == ["docs.2"]
     assert check(built).findings == ()
     assert swap(make_settings(**OTHER)).documents == 3
+
+
+@pytest.mark.parametrize(
+    ("step", "text"),
+    [("_write_records", "Friday"), ("_delete_stale", "Monday")],
+    ids=["new chunks, file changed back", "stale chunks left"],
+)
+def test_an_interrupted_ingest_is_completed_whichever_generation_answered_meanwhile(
+    built: Settings,
+    make_settings: MakeSettings,
+    corpus: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    text: str,
+) -> None:
+    """An ingest into the other one ends, and the way back leads to what is half written still."""
+    other = make_settings(**OTHER)
+    swap(other)
+    pump = corpus / "pump.md"
+    before = pump.read_text("utf-8")
+    pump.write_text(before.replace("Friday", "Monday"), encoding="utf-8")
+    with monkeypatch.context() as patch:
+        patch.setattr(Batch, step, _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            ingest(corpus, other)
+    rollback(built)
+    ingest(corpus, built)
+    assert check(built).findings == ()
+    rollback(other)
+    assert "run" in [one.kind for one in check(other).findings]
+    pump.write_text(before.replace("Friday", text), encoding="utf-8")
+    ingest(corpus, other)
+    assert check(other).findings == ()
+    ingest(corpus, make_settings(collection="clean", **OTHER))
+    assert contents(other) == contents(make_settings(collection="clean"))
 
 
 def test_pruning_leaves_an_interrupted_ingest_to_be_completed(built: Settings) -> None:

@@ -3,10 +3,11 @@
 from dataclasses import dataclass, replace
 
 from retriever.collection.physical import PhysicalCollection
-from retriever.collection.state import CollectionState
+from retriever.collection.state import CollectionState, Run
 from retriever.collection.store import Store
 from retriever.errors import CollectionDamaged, CollectionError
 from retriever.indexing import save_in_step, sweep
+from retriever.ingestion.surveying import find_unfinished
 from retriever.repairing.recovering import mend_live, open_sound_store
 from retriever.settings import Settings
 
@@ -73,7 +74,8 @@ def _switch(
     """
     back = store.physical(previous)
     if previous not in store.torn():
-        switched = state.next(live=previous, previous=state.live)
+        run = state.run or _run_to_complete(back)
+        switched = state.next(live=previous, previous=state.live, run=run)
         return save_in_step(settings, store, switched, back)
     wanted = replace(state, live=previous, previous=state.live)
     mend_live(store, wanted, settings, run=state.run)
@@ -84,6 +86,16 @@ def _switch(
             "Build it anew: retriever swap with the config of its model."
         )
     return switched
+
+
+def _run_to_complete(back: PhysicalCollection) -> Run | None:
+    """Where an ingest left documents half written, the mark that has the next one look for them.
+
+    Its own mark may be gone: an ingest into the generation that answered meanwhile ended it.
+    """
+    return (
+        Run.now() if find_unfinished(back, {one.source: one for one in back.manifest()}) else None
+    )
 
 
 def prune(settings: Settings) -> list[str]:
