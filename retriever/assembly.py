@@ -173,14 +173,17 @@ def open_lexical(settings: Settings, folder: Path) -> LexicalIndex:
 
 
 def open_cache(settings: Settings) -> VectorCache | None:
-    """The vector cache, or None where the settings turn it off.
+    """The vector cache, or None where `has_cache` says that there is to be none."""
+    return VectorCache(cache_folder(settings)) if has_cache(settings) else None
+
+
+def has_cache(settings: Settings) -> bool:
+    """Whether vectors are kept in a cache.
 
     Collections in memory have one only where the settings name a folder for it.
     """
     in_memory = settings.storage.mode == "memory" and settings.embedding.cache_path is None
-    if in_memory or not settings.embedding.cache:
-        return None
-    return VectorCache(cache_folder(settings))
+    return settings.embedding.cache and not in_memory
 
 
 def find_cache(settings: Settings) -> VectorCache | None:

@@ -581,6 +581,19 @@ def test_an_estimate_counts_what_the_cache_spares(
     assert planned.tokens == 0
 
 
+def test_an_estimate_of_a_collection_in_memory_counts_a_text_again_as_the_run_does(
+    make_settings: MakeSettings, tmp_path: Path
+) -> None:
+    """It has no cache in which a later batch would find what an earlier one made."""
+    for number in range(6):
+        (tmp_path / f"{number}.txt").write_text("the very same text", encoding="utf-8")
+    settings = make_settings(**{"storage.mode": "memory", "ingestion.commit_chunks": 2})
+    planned = estimate(tmp_path, settings)
+    report = ingest(tmp_path, settings)
+    assert planned.chunks - planned.cached == report.chunks.embedded == 3
+    assert planned.tokens == report.tokens
+
+
 def test_an_estimate_says_that_a_deletion_has_to_be_allowed(
     settings: Settings, corpus: Path
 ) -> None:

@@ -95,6 +95,22 @@ def test_the_plan_counts_what_the_swap_will_embed(
     )
 
 
+@pytest.mark.parametrize("cache", [True, False])
+def test_the_plan_of_a_swap_counts_a_text_as_often_as_it_is_embedded(
+    make_settings: MakeSettings, tmp_path: Path, cache: bool
+) -> None:
+    """Equal texts of one batch once, and of all batches once where there is a cache."""
+    for number in range(6):
+        (tmp_path / f"{number}.txt").write_text("the very same text", encoding="utf-8")
+    small = {"ingestion.commit_chunks": 2, "embedding.cache": cache}
+    ingest(tmp_path, make_settings(**small))
+    plan = plan_swap(make_settings(**small, **OTHER))
+    report = swap(make_settings(**small, **OTHER))
+    assert (plan.chunks, plan.chunks - plan.cached) == (6, report.embedded)
+    assert plan.tokens == report.tokens
+    assert report.embedded == (1 if cache else 3)
+
+
 def test_a_reader_follows_a_swap_and_a_rollback_with_the_right_model(
     built: Settings, make_settings: MakeSettings
 ) -> None:

@@ -122,7 +122,7 @@ def _show_plan(plan: "SwapPlan") -> None:
     show(
         f"{plan.collection}: from {plan.model_before} to {plan.model_after}",
         f"{plan.documents:,} documents, {plan.chunks:,} chunks, {way}",
-        f"{plan.tokens:,} tokens to embed ({plan.cached:,} chunks are in the cache), "
+        f"{plan.tokens:,} tokens to embed ({plan.cached:,} chunks come from the cache), "
         f"${plan.price_usd:,.4f}",
     )
     _show_left_out(plan.left_out)

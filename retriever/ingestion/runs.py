@@ -2,22 +2,22 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from retriever import assembly
-from retriever.collection import rows
 from retriever.collection.store import Store
 from retriever.embedding.cache import VectorCache
 from retriever.embedding.catalogue import find_row
 from retriever.errors import CollectionNotFound, DeletionRefused
 from retriever.indexing import kept_in_step
 from retriever.ingestion.applying import Line, Outcome, PlanApplication, Progress, prepare
-from retriever.ingestion.batching import Batch, batches
+from retriever.ingestion.batching import batches
 from retriever.ingestion.glancing import find_unchanged
 from retriever.ingestion.roots import resolve
 from retriever.ingestion.surveying import IngestOptions, Survey, refuse_deletions, survey
+from retriever.ingestion.tallying import Tally
 from retriever.records import ChunkCounts, IngestReport, Skipped
 from retriever.repairing.recovering import open_sound_store
 from retriever.settings import Settings
@@ -227,35 +227,10 @@ def _report(found: Survey, outcome: Outcome, collection: str, *, total: int) -> 
     )
 
 
-@dataclass(slots=True)
-class _Tally:
-    """Counts of what a run would embed; of a text that comes again only a hash is kept."""
-
-    chunks: int = 0
-    cached: int = 0
-    tokens: int = 0
-    _seen: set[bytes] = field(default_factory=set)
-
-    def add(self, batch: Batch, known: Collection[str]) -> None:
-        """Count what the batch lacks; the vectors of texts in `known` are there already."""
-        for chunk in batch.missing:
-            text = chunk.embedded_text
-            text_hash = bytes.fromhex(rows.embedded_hash(text))
-            is_new = text not in known and text_hash not in self._seen
-            self._seen.add(text_hash)
-            self.chunks += 1
-            self.cached += not is_new
-            self.tokens += chunk.token_count * is_new
-
-    def forget_texts(self) -> None:
-        """Without a cache, the next batch embeds a text once more."""
-        self._seen.clear()
-
-
 def _estimate(found: Survey, line: Line, settings: Settings) -> IngestEstimate:
     plan = found.plan
     unread: dict[str, str] = {}
-    tally = _Tally()
+    tally = Tally(keeps_texts=assembly.has_cache(settings))
     fingerprint = line.embedder.fingerprint
     files = (*plan.updated, *plan.added)
     most_chunks = settings.ingestion.commit_chunks
@@ -266,8 +241,6 @@ def _estimate(found: Survey, line: Line, settings: Settings) -> IngestEstimate:
         texts = batch.find_missing(found.data)
         known = line.cache.get_many(fingerprint, texts) if line.cache else {}
         tally.add(batch, known)
-        if not settings.embedding.cache:
-            tally.forget_texts()
     row = find_row(settings.embedding.model)
     rate = found.state.tokens_per_s if found.state else 0.0
     skipped = (*plan.skipped, *(Skipped(*one) for one in unread.items()))

@@ -27,6 +27,7 @@ from retriever.ingestion.batching import Prepared, Totals, batches
 from retriever.ingestion.embedding import EmbeddingStage
 from retriever.ingestion.selecting import embeddable, has_left_out
 from retriever.ingestion.surveying import refuse_unfinished
+from retriever.ingestion.tallying import Tally
 from retriever.protocols import Embedder, SelectiveEmbedder
 from retriever.records import Fingerprint, IngestProgress, Skipped
 from retriever.repairing.recovering import open_sound_store
@@ -51,7 +52,7 @@ class SwapPlan:
     tokens: int
     """Tokens to embed, those of cached vectors left out."""
     cached: int
-    """Chunks whose vectors the cache holds."""
+    """Those whose vectors the cache holds, or an equal text before them leaves."""
     price_usd: float
     left_out: tuple[Skipped, ...]
     """Documents of which the new model cannot embed all, or nothing, and why."""
@@ -98,30 +99,25 @@ def plan_swap(settings: Settings) -> SwapPlan:
     """
     with assembly.open_store(settings) as store:
         swap_ = _Swap(store, settings)
-        documents = chunks = tokens = cached = 0
+        documents, most_chunks = swap_.document_count(), settings.ingestion.commit_chunks
         left_out: list[Skipped] = []
-        for batch in batches(swap_.prepared(), most_chunks=settings.ingestion.commit_chunks):
-            texts = {c.embedded_text: c.token_count for one in batch.prepared for c in one.chunks}
-            known = swap_.known(list(texts))
-            documents += len(batch.prepared)
-            chunks += batch.chunk_count
+        tally = Tally(keeps_texts=assembly.has_cache(settings))
+        for batch in batches(swap_.prepared(), most_chunks=most_chunks, files=documents):
+            tally.add(batch, swap_.known(batch.find_missing(None)))
             left_out += (
                 Skipped(one.file.source, one.reason) for one in batch.prepared if has_left_out(one)
             )
-            cached += len(known)
-            tokens += sum(count for text, count in texts.items() if text not in known)
         row = find_row(settings.embedding.model)
-        price = row.price_usd_per_million_tokens if row else 0.0
         return SwapPlan(
             collection=settings.collection,
             model_before=swap_.built.embedding.model,
             model_after=swap_.wanted.embedding.model,
             from_files=swap_.from_files,
             documents=documents,
-            chunks=chunks,
-            tokens=tokens,
-            cached=cached,
-            price_usd=tokens * price / 1e6,
+            chunks=tally.chunks,
+            tokens=tally.tokens,
+            cached=tally.cached,
+            price_usd=tally.tokens * (row.price_usd_per_million_tokens if row else 0.0) / 1e6,
             left_out=tuple(left_out),
         )
 
@@ -177,6 +173,10 @@ class _Swap:
     def known(self, texts: list[str]) -> set[str]:
         """The texts whose vectors the cache holds."""
         return set(self._cache.get_many(self.wanted.embedding, texts)) if self._cache else set()
+
+    def document_count(self) -> int:
+        """Documents of the live generation, skipped ones included."""
+        return sum(1 for _ in self._live.manifest())
 
     def prepared(self) -> Iterator[Prepared]:
         """Every document of the live generation, cut as the new one is to be."""
