@@ -263,6 +263,16 @@ def live_of(settings: Settings) -> tuple[str, str | None]:
         return state.live, state.previous
 
 
+def test_a_check_notes_a_torn_earlier_generation_and_the_live_one_is_sound(
+    swapped: Settings,
+) -> None:
+    report = check(swapped)
+    assert report.findings == ()
+    (note,) = report.notes
+    assert "docs.1" in note
+    assert "retriever rollback mends" in note
+
+
 def test_a_rollback_to_a_torn_generation_mends_it_before_readers_are_sent_there(
     built: Settings, swapped: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -86,7 +86,8 @@ def inspect(
     missing = store.missing_parts(state.live)
     if state.live in missing:
         return Inspection((_lost_chunks(state),), Diagnosis())
-    torn = state.live in store.torn()
+    torn_names = store.torn()
+    torn = state.live in torn_names
     try:
         diagnosis = Diagnosis() if torn else examine_generation(store, state.live)
     except CollectionDamaged as error:
@@ -112,7 +113,7 @@ def inspect(
     return Inspection(
         findings=tuple(findings),
         diagnosis=diagnosis,
-        notes=(*_notes(diagnosis, torn=torn), *([lag] if lag else [])),
+        notes=tuple(_notes(diagnosis, state, torn_names, lag)),
         misplaced=tuple(misplaced),
         documents_missing=bool(missing),
         leftovers=tuple(leftovers),
@@ -222,14 +223,24 @@ def _state_findings(
         yield Finding("leftover", name, text, False)
 
 
-def _notes(diagnosis: Diagnosis, *, torn: bool) -> Iterator[str]:
-    if diagnosis.fault or torn:
+def _notes(
+    diagnosis: Diagnosis, state: CollectionState, torn: Sequence[str], lag: str
+) -> Iterator[str]:
+    if diagnosis.fault or state.live in torn:
         yield "Its index has to be mended before the rest can be looked at."
     if diagnosis.unfound and not diagnosis.search_fails:
         yield (
             f"The search is approximate: {diagnosis.unfound} of {diagnosis.probed} chunks that "
             "were searched for by their own vector were not found. A new index may find more: "
             "retriever compact makes one."
+        )
+    if lag:
+        yield lag
+    if state.previous in torn:
+        yield (
+            f"The index files of {state.previous}, the earlier generation, cannot be trusted. What "
+            "answers now is of other files. retriever rollback mends them before it goes back, "
+            "retriever prune deletes them."
         )
 
 
