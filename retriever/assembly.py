@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from retriever.chunking import Chunker, ChunkingOptions
+from retriever.collection.belongings import belongings
 from retriever.collection.client import StorageOptions
 from retriever.collection.state import LAYOUT
 from retriever.collection.store import Store, open_for_writing
 from retriever.embedding.cache import FILE_NAME, VectorCache
+from retriever.embedding.cache import files as cache_files
 from retriever.embedding.catalogue import find_row
 from retriever.embedding.opening import BACKENDS, open_embedder
 from retriever.embedding.options import EmbedderOptions
@@ -189,6 +191,11 @@ def has_cache(settings: Settings) -> bool:
 def find_cache(settings: Settings) -> VectorCache | None:
     """The vector cache, or None where there is none yet: looking leaves nothing behind."""
     return open_cache(settings) if (cache_folder(settings) / FILE_NAME).is_file() else None
+
+
+def own_paths(settings: Settings) -> list[Path]:
+    """What this package writes where the settings say: no document, wherever the corpus is."""
+    return [*belongings(settings.storage.path), *cache_files(cache_folder(settings))]
 
 
 def cache_folder(settings: Settings) -> Path:

@@ -50,13 +50,13 @@ def train_on_folders(
     """
     run_roots, _ = roots.resolve(folders, {})
     skipped: list[Skipped] = []
-    state = settings.storage.path
+    own = assembly.own_paths(settings)
     files = 0
 
     def texts() -> Iterator[str]:
         nonlocal files
         with assembly.open_loader(settings) as loader:
-            for found in walk(run_roots, assembly.loading_options(settings), not_into=[state]):
+            for found in walk(run_roots, assembly.loading_options(settings), not_into=own):
                 if not isinstance(found, CorpusFile):
                     skipped.append(found)
                     continue

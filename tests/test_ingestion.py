@@ -594,6 +594,31 @@ def test_an_estimate_of_a_collection_in_memory_counts_a_text_again_as_the_run_do
     assert planned.tokens == report.tokens
 
 
+@pytest.mark.parametrize("inside", ["", "cache"])
+def test_a_vector_cache_inside_the_corpus_is_no_part_of_it_and_documents_beside_it_are(
+    make_settings: MakeSettings, corpus: Path, inside: str
+) -> None:
+    (corpus / inside).mkdir(exist_ok=True)
+    (corpus / inside / "beside.txt").write_text("Beside the cache.", encoding="utf-8")
+    settings = make_settings(**{"embedding.cache_path": corpus / inside})
+    for _ in range(2):
+        report = ingest(corpus, settings)
+        assert report.skipped == ()
+        assert report.added + report.unchanged == 4
+
+
+def test_a_corpus_that_is_the_state_folder_is_ingested_without_what_the_package_keeps_there(
+    make_settings: MakeSettings, corpus: Path
+) -> None:
+    """Nothing of it becomes a document, and so ingesting twice changes nothing."""
+    settings = make_settings(**{"storage.path": corpus})
+    (corpus / "set-aside-docs-1.jsonl").write_text("{}", encoding="utf-8")
+    (corpus / "vectors.sqlite3.damaged-1").write_bytes(b"no cache")
+    assert (ingest(corpus, settings).added, estimate(corpus, settings).skipped) == (3, ())
+    report = ingest(corpus, settings)
+    assert (report.added, report.unchanged, report.skipped) == (0, 3, ())
+
+
 def test_an_estimate_says_that_a_deletion_has_to_be_allowed(
     settings: Settings, corpus: Path
 ) -> None:

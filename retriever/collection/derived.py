@@ -12,7 +12,7 @@ from pathlib import Path
 
 from retriever.collection.client import StorageOptions
 
-_LEXICAL = "lexical"
+LEXICAL = "lexical"
 _temporary: dict[Path, Path] = {}
 _lock = threading.Lock()
 
@@ -21,7 +21,7 @@ def lexical_root(options: StorageOptions) -> Path:
     """Where lexical indexes are kept; a collection in memory has none on the disk that lasts."""
     if options.mode == "memory":
         return temporary_root(options.path)
-    return options.path / _LEXICAL
+    return options.path / LEXICAL
 
 
 def temporary_root(state_folder: Path) -> Path:

@@ -13,6 +13,8 @@ from retriever.collection import durable
 from retriever.collection.marks import mark
 from retriever.errors import CollectionLocked
 
+FILES = ("index.lock", "open.lock", "writer.json", "writer.lock")
+"""What is made in a state folder for the locks."""
 _SHARED = portalocker.LockFlags.SHARED
 _FREE_FOR_ALL = portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING
 

@@ -52,6 +52,12 @@ class CachedVectors:
     """Of the vectors themselves."""
 
 
+def files(folder: Path) -> list[Path]:
+    """The cache's files, whether they are there or not yet, and those that were set aside."""
+    names = (FILE_NAME, *(f"{FILE_NAME}-{suffix}" for suffix in ("journal", "shm", "wal")))
+    return [*(folder / name for name in names), *folder.glob(f"{FILE_NAME}.damaged-*")]
+
+
 def fingerprint_key(fingerprint: EmbeddingFingerprint) -> str:
     """SHA-256 of the fingerprint's fields."""
     fields = json.dumps(asdict(fingerprint), sort_keys=True)

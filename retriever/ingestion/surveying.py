@@ -102,7 +102,7 @@ def survey(
 def corpus_files(run_roots: Sequence[Root], settings: Settings) -> Iterator[CorpusFile | Skipped]:
     """What the roots hold; of one that is not there nothing is found, which is asked about."""
     present = [root for root in run_roots if (root.path / root.within).exists()]
-    return walk(present, assembly.loading_options(settings), not_into=[settings.storage.path])
+    return walk(present, assembly.loading_options(settings), not_into=assembly.own_paths(settings))
 
 
 def refuse_deletions(survey: Survey, settings: Settings) -> None:

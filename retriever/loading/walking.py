@@ -28,13 +28,13 @@ def walk(
     Args:
         roots: what to walk, in this order; `Root.within` limits the walk to a part of one.
         options: patterns and the size limit.
-        not_into: folders that are passed over in silence, such as the state folder.
+        not_into: files and folders that are passed over in silence, such as the state folder.
 
     Yields:
         A `CorpusFile` for each file to read, a `Skipped` for each thing that was left out. No
         two files of a root have one source.
     """
-    barred = frozenset(os.path.realpath(folder) for folder in not_into)
+    barred = frozenset(os.path.realpath(path) for path in not_into)
     for root in roots:
         yield from _Walk(root, options, barred).run()
 
@@ -68,6 +68,7 @@ class _Walk:
         self._root = root
         self._options = options
         self._barred = barred
+        self._barred_names = frozenset(os.path.basename(path) for path in barred)
         self._real_root = os.path.realpath(root.path)
         self._include = Patterns(options.include)
         self._exclude = Patterns(options.exclude)
@@ -139,7 +140,8 @@ class _Walk:
             return
         if self._is_excluded(inside + "/" * is_folder, rules):
             return
-        real = os.path.realpath(entry.path) if is_link or is_folder else ""
+        may_be_barred = entry.name in self._barred_names
+        real = os.path.realpath(entry.path) if is_link or is_folder or may_be_barred else ""
         if real in self._barred or (entry.name in IGNORE_FILES and self._options.use_ignore_files):
             return
         if is_link and not self._is_inside(real):
