@@ -5,11 +5,16 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import cast
 
 import pytest
+from provider_servers import DIMENSION, Fault, provider_server
 
 RETRIEVER = [sys.executable, "-c", "from retriever.cli import main; main()"]
 SLOW_EMBEDDER = '''
@@ -45,17 +50,23 @@ def start(tmp_path: Path) -> Start:
         "RETRIEVER_STORAGE__PATH": str(tmp_path / "state"),
         "RETRIEVER_EMBEDDING__BACKEND": "retriever.testing:HashingEmbedder",
         "RETRIEVER_INGESTION__COMMIT_CHUNKS": "5",
-        "PYTHONPATH": str(tmp_path),
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path]),
         "TERM": "xterm-256color",
     }
     (tmp_path / "slow_embedder.py").write_text(SLOW_EMBEDDER, encoding="utf-8")
 
     def begin(
-        *words: str, slow: bool = False, chunk_s: float = 0.1, **streams: int
+        *words: str,
+        slow: bool = False,
+        chunk_s: float = 0.1,
+        settings: Mapping[str, object] | None = None,
+        **streams: int,
     ) -> "subprocess.Popen[str]":
         if slow:
             environment["RETRIEVER_EMBEDDING__BACKEND"] = "slow_embedder:SlowEmbedder"
             environment["SECONDS_A_CHUNK"] = str(chunk_s)
+        for name, value in (settings or {}).items():
+            environment[f"RETRIEVER_{name.upper().replace('.', '__')}"] = str(value)
         outputs = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams
         return subprocess.Popen(
             [*RETRIEVER, *words],
@@ -133,6 +144,106 @@ def test_ctrl_c_stops_cleanly_and_the_next_run_goes_on(
     assert again["chunks"]["embedded"] < 30
     done = json.loads(start("status", "--json", slow=True).communicate(timeout=60)[0])
     assert (done["documents"], done["run"]) == (30, None)
+
+
+UNANSWERED_S = 600.0
+"""The time limit of a call in tests where it is never answered: they end long before it."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ended_by", ["Ctrl-C", "an error"])
+def test_a_provider_that_never_answers_keeps_no_ended_ingest_from_exiting(
+    start: Start, many: Path, ended_by: str
+) -> None:
+    for number in range(30, 120):  # enough for several calls side by side
+        (many / f"{number}.md").write_text(f"Pump number {number} drips.", encoding="utf-8")
+    asked, over = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        asked.set()
+        over.wait(UNANSWERED_S)
+
+    with provider_server() as server:
+        server.kill_client = hold
+        held = Fault(kind="kill")
+        server.faults = [Fault(), held, held if ended_by == "Ctrl-C" else Fault(status=401)]
+        settings = {
+            "embedding.backend": "openai",
+            "embedding.model": "own",
+            "embedding.dimension": DIMENSION,
+            "embedding.window_tokens": 512,
+            "embedding.base_url": server.url,
+            "embedding.timeout_s": UNANSWERED_S,
+            "ingestion.commit_chunks": 1024,
+        }
+        run = start("ingest", str(many), settings=settings)
+        try:
+            assert asked.wait(30)
+            if ended_by == "Ctrl-C":
+                os.killpg(run.pid, signal.SIGINT)
+            _, err = run.communicate(timeout=60)
+        finally:
+            over.set()
+            run.kill()
+            run.communicate()
+    said = err.splitlines()[-1]
+    if ended_by == "Ctrl-C":
+        assert (run.returncode, said[:8]) == (130, "Stopped.")
+    else:
+        assert run.returncode == 1
+        assert "answered 401" in said
+
+
+@pytest.mark.slow
+def test_a_reranking_service_that_never_answers_does_not_hold_up_ctrl_c(
+    start: Start, many: Path
+) -> None:
+    start("ingest", str(many)).communicate(timeout=60)
+    with silent_server() as (url, asked):
+        settings = {
+            "reranking.backend": "service",
+            "reranking.model": "own",
+            "reranking.base_url": url,
+            "reranking.timeout_s": UNANSWERED_S,
+        }
+        run = start("search", "pumps", settings=settings)
+        try:
+            assert asked.wait(30)
+            os.killpg(run.pid, signal.SIGINT)
+            out, err = run.communicate(timeout=60)
+        finally:
+            run.kill()
+            run.communicate()
+    assert (run.returncode, out, err.splitlines()[-1]) == (130, "", "Stopped.")
+
+
+class SilentServer(ThreadingHTTPServer):
+    daemon_threads = True
+    asked: threading.Event
+    over: threading.Event
+
+
+class SilentHandler(BaseHTTPRequestHandler):
+    """Takes every request and answers none."""
+
+    def do_POST(self) -> None:
+        server = cast(SilentServer, self.server)
+        server.asked.set()
+        server.over.wait(UNANSWERED_S)
+        self.close_connection = True
+
+
+@contextmanager
+def silent_server() -> Iterator[tuple[str, threading.Event]]:
+    """The address of a server that answers nothing, and the event of its first request."""
+    with SilentServer(("127.0.0.1", 0), SilentHandler) as server:
+        server.asked, server.over = threading.Event(), threading.Event()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", server.asked
+        finally:
+            server.over.set()
+            server.shutdown()
 
 
 @pytest.mark.slow

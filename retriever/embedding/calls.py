@@ -5,7 +5,7 @@ What an answer brings is handed over at once: whatever happens to the calls besi
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
 
 import numpy as np
 
@@ -175,6 +175,25 @@ def _charged(answer: Answer, expected: int) -> int:
     return min(answer.tokens, MOST_CHARGED * expected) or expected
 
 
+def _begun(work: Callable[[], None]) -> Future[None]:
+    """Work on a thread that does not keep Python from ending, as a pool's threads would.
+
+    A call that is never answered is waited for by its time limit alone, which may be minutes.
+    """
+    future: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001  (kept by the work, which is asked for it)
+            future.set_exception(error)
+        else:
+            future.set_result(None)
+
+    threading.Thread(target=run, name="retriever-call", daemon=True).start()
+    return future
+
+
 class _Work:
     """Texts on their way: which are taken, and what went wrong first."""
 
@@ -198,15 +217,13 @@ class _Work:
             self._work()
             return
         workers = min(self._calls.concurrency, len(self._texts))
-        pool = ThreadPoolExecutor(workers, thread_name_prefix="retriever-call")
-        futures = [pool.submit(self._work) for _ in range(workers)]
+        futures = [_begun(self._work) for _ in range(workers)]
         try:
             wait(futures, return_when=FIRST_EXCEPTION)
         finally:
             # Where one failed, or this thread is interrupted, nothing more is paid for.
             self._stopped.set()
             wait(futures, timeout=GRACE_S)
-            pool.shutdown(wait=False, cancel_futures=True)
         if self._failure is not None:
             raise self._failure
 

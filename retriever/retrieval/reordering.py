@@ -39,7 +39,7 @@ class Reordering:
             open_reranker: makes the reranker; it may ask for the collection's embedder.
             timeout_s: longest that a query waits for its scores. Loading a model that is on
                 this machine is not counted. A call that was given up goes on until it ends,
-                and Python ends after it.
+                and Python ends after it, unless it is a call to somewhere else.
         """
         self._open = open_reranker
         self._timeout_s = timeout_s
@@ -72,8 +72,10 @@ class Reordering:
                 raise RerankingUnavailable(f"{self._under_way} earlier calls have not ended.")
             self._under_way += 1
         context = contextvars.copy_context()
-        # No daemon: a model's runtime that is at work while Python ends aborts the process.
-        threading.Thread(target=context.run, args=(work,)).start()
+        # A model's runtime that is at work while Python ends aborts the process, so Python waits
+        # for it. What has connections waits for an answer, which may never come.
+        is_elsewhere = hasattr(reranker, "close") and not isinstance(reranker, Loadable)
+        threading.Thread(target=context.run, args=(work,), daemon=is_elsewhere).start()
         try:
             answer = answers.get(timeout=self._timeout_s)
         except Empty:
