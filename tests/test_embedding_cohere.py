@@ -142,6 +142,14 @@ def test_a_charge_that_is_no_number_of_tokens_counts_as_what_was_counted(
     assert embedder.budget.tokens == embedder.count_tokens(["one two three four"])[0]
 
 
+def test_a_budget_that_no_known_price_could_keep_is_refused_before_a_call(
+    server: ProviderServer,
+) -> None:
+    with pytest.raises(SettingsError, match=r"price of served-model is not known.*budget_usd"):
+        opened(server, model="served-model", budget_usd=1.0)
+    assert server.requests == []
+
+
 def test_a_missing_key_is_refused_at_opening() -> None:
     with pytest.raises(SettingsError, match="CO_API_KEY"):
         open_embedder(EmbedderOptions(model="embed-english-v3.0"))

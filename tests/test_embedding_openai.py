@@ -440,6 +440,14 @@ def test_the_budget_stops_a_run_before_the_call_that_would_exceed_it(
     assert len(server.requests) == 1
 
 
+def test_a_budget_that_no_known_price_could_keep_is_refused_before_a_call(
+    server: ProviderServer,
+) -> None:
+    with pytest.raises(SettingsError, match=r"price of served-model is not known.*budget_usd"):
+        opened(server, model="served-model", budget_usd=1.0)
+    assert server.requests == []
+
+
 @pytest.mark.parametrize("tokens", [-1000, float("nan"), float("inf"), float("-inf"), "many", []])
 def test_a_charge_that_is_no_number_of_tokens_counts_as_what_was_counted(
     server: ProviderServer, tokens: object

@@ -15,7 +15,7 @@ from retriever.embedding.provider import Answer, Limits, OverLimit, Side, TooLar
 from retriever.embedding.provider_tokens import open_counter
 from retriever.embedding.rate_headers import read_limits, retry_after_s
 from retriever.embedding.remote import UNREADABLE, RemoteEmbedder
-from retriever.embedding.spending import Budget, charged_tokens
+from retriever.embedding.spending import charged_tokens, open_budget
 from retriever.errors import (
     EmbeddingError,
     EmbeddingRejected,
@@ -36,7 +36,7 @@ def open_cohere(options: EmbedderOptions) -> RemoteEmbedder:
 
     Raises:
         SettingsError: no key, another dimension than the model's, or an unknown model whose
-            dimension and window are not set.
+            dimension and window, or whose price while a budget is set, are not known.
     """
     row = find_row(options.model)
     dimension = options.dimension or (row.dimension if row else None)
@@ -68,7 +68,7 @@ def open_cohere(options: EmbedderOptions) -> RemoteEmbedder:
         options,
         limits=LIMITS,
         count=count,
-        budget=Budget(options.budget_usd, row.price_usd_per_million_tokens if row else 0.0),
+        budget=open_budget(options),
     )
 
 

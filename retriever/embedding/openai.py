@@ -19,7 +19,7 @@ from retriever.embedding.provider import Answer, Limits, OverLimit, Side, TooLar
 from retriever.embedding.provider_tokens import open_counter
 from retriever.embedding.rate_headers import RateLimits, read_limits, retry_after_s
 from retriever.embedding.remote import UNREADABLE, RemoteEmbedder
-from retriever.embedding.spending import Budget, charged_tokens
+from retriever.embedding.spending import charged_tokens, open_budget
 from retriever.errors import (
     EmbeddingError,
     EmbeddingRejected,
@@ -60,7 +60,8 @@ def open_openai(options: EmbedderOptions) -> RemoteEmbedder:
     """An embedder for a model behind OpenAI's protocol; no call is made.
 
     Raises:
-        SettingsError: no key, or dimension and window of an unknown model are not set.
+        SettingsError: no key, dimension and window of an unknown model are not set, or a budget
+            is set and its price is not known.
     """
     row = find_row(options.model)
     own = row is not None and row.backend == "openai"
@@ -72,19 +73,9 @@ def open_openai(options: EmbedderOptions) -> RemoteEmbedder:
         options,
         limits=LIMITS,
         count=count,
-        budget=_budget(options, row),
+        budget=open_budget(options),
         counting_advice=COUNTING_ADVICE if own and not exact else "",
     )
-
-
-def _budget(options: EmbedderOptions, row: ModelRow | None) -> Budget:
-    price = row.price_usd_per_million_tokens if row else 0.0
-    if options.budget_usd is not None and not price and options.base_url is None:
-        raise SettingsError(
-            f"The price of {options.model} is not known, so embedding.budget_usd cannot be kept. "
-            "Leave it unset, or name a model of the catalogue."
-        )
-    return Budget(options.budget_usd, price)
 
 
 def _fingerprint(options: EmbedderOptions, row: ModelRow | None) -> EmbeddingFingerprint:

@@ -3,7 +3,9 @@
 import math
 import threading
 
-from retriever.errors import BudgetExceeded
+from retriever.embedding.catalogue import find_row
+from retriever.embedding.options import EmbedderOptions
+from retriever.errors import BudgetExceeded, SettingsError
 
 TOKENS_PER_PRICE = 1_000_000
 
@@ -40,6 +42,23 @@ class Budget:
         """Replace a reservation by what was charged."""
         with self._lock:
             self.tokens += charged - reserved
+
+
+def open_budget(options: EmbedderOptions) -> Budget:
+    """The budget of a provider's model, by the price that the catalogue names.
+
+    Raises:
+        SettingsError: a budget is set and the price is not known, so nothing would keep it.
+    """
+    row = find_row(options.model)
+    price = row.price_usd_per_million_tokens if row else 0.0
+    if options.budget_usd is not None and not price:
+        raise SettingsError(
+            f"The price of {options.model} is not known, so embedding.budget_usd cannot be kept. "
+            "Leave it unset and set a limit with the provider, or name a model that "
+            "`retriever models` lists with its price."
+        )
+    return Budget(options.budget_usd, price)
 
 
 def charged_tokens(said: object) -> int:
