@@ -19,7 +19,7 @@ from retriever.collection.physical import PhysicalCollection
 from retriever.collection.state import Canary
 from retriever.embedding.ahead import Later
 from retriever.embedding.keeping import begin_keeping, embed_checked, embed_keeping
-from retriever.embedding.vectors import kept_promise, no_vectors
+from retriever.embedding.vectors import CANARY_TEXT, kept_promise, no_vectors
 from retriever.errors import EmbeddingRejected, FingerprintMismatch
 from retriever.protocols import (
     BatchQueryEmbedder,
@@ -34,7 +34,7 @@ from retriever.protocols import (
 )
 from retriever.records import EmbeddingFingerprint
 
-TEXT = "A canary sings in the mine: 42 litres of air, naïve café, 日本語, print('hello')."
+TEXT = CANARY_TEXT
 PAID_BACKENDS = frozenset({"openai", "cohere"})
 SECONDS_PER_DAY = 86_400
 LEAST_COSINE = 0.99

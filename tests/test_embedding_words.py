@@ -286,6 +286,21 @@ def test_an_ingest_skips_what_has_no_known_word_and_says_so(
             retriever.retrieve("zzz")
 
 
+def test_an_ingest_tells_of_unknown_words_of_the_documents_alone(
+    tmp_path: Path, by_words: Settings
+) -> None:
+    """The canary, whose words no document has, is not counted: when it is made, and later."""
+    folder = tmp_path / "few"
+    folder.mkdir()
+    told = (
+        "1 of 3 words (33.3%) are unknown to words.txt and were left out of the vectors, "
+        "most often 'qqq' (1)."
+    )
+    for text in ("The cat qqq\n", "The mat qqq\n"):
+        (folder / "only.txt").write_text(text, encoding="utf-8")
+        assert ingest(folder, by_words).warnings == (told,)
+
+
 def test_a_hybrid_query_without_a_known_word_is_answered_by_words(
     corpus: Path, by_words: Settings
 ) -> None:

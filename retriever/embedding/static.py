@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from retriever.embedding.vectors import checked, no_vectors
+from retriever.embedding.vectors import CANARY_TEXT, checked, no_vectors
 from retriever.errors import EmbeddingRejected, NothingToEmbed
 from retriever.protocols import Vectors
 from retriever.records import EmbeddingFingerprint
@@ -103,7 +103,10 @@ class StaticEmbedder:
         return ["" if row.any() else self._refusal for row in sums]
 
     def notes(self) -> list[str]:
-        """How many units of the chunks so far are unknown, and the most frequent of them."""
+        """How many units of the chunks so far are unknown, and the most frequent of them.
+
+        The canary is none of the chunks.
+        """
         with self._lock:
             if not self._left_out:
                 return []
@@ -132,7 +135,9 @@ class StaticEmbedder:
         prefix = self._fingerprint.chunk_prefix
         readings = self._lexicon.read([prefix + text for text in texts])
         vectors = self._embed(texts, readings)
-        self._note(readings)
+        self._note(
+            [read for text, read in zip(texts, readings, strict=True) if text != CANARY_TEXT]
+        )
         return vectors
 
     def embed_query(self, text: str) -> Vectors:

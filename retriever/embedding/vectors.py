@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 from retriever.errors import EmbeddingRejected
 from retriever.protocols import Vectors
 
+CANARY_TEXT = "A canary sings in the mine: 42 litres of air, naïve café, 日本語, print('hello')."
+"""What a model embeds to show that it is still the same: of no document, and told in no note."""
+
 _LENGTH_TOLERANCE = 1e-3
 """Far more than float32 rounds away."""
 
