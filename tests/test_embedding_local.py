@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -129,6 +130,24 @@ def test_code_that_comes_with_a_model_is_not_run_unless_trusted(copied: Path) ->
 def test_a_damaged_file_is_named(copied: Path, content: str) -> None:
     (copied / "sentence_bert_config.json").write_text(content, encoding="latin-1")
     with pytest.raises(SettingsError, match=r"sentence_bert_config\.json"):
+        read_model(EmbedderOptions(model="tiny"), copied)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("config.json", {"hidden_size": 32, "model_type": [], "max_position_embeddings": 9}),
+        ("config.json", {"text_config": "x"}),
+        ("config_sentence_transformers.json", {"prompts": "x"}),
+        ("1_Pooling/config.json", {"word_embedding_dimension": "x"}),
+        ("1_Pooling/config.json", {"word_embedding_dimension": 1e300}),
+    ],
+)
+def test_files_that_hold_what_no_model_has_are_an_error_that_names_the_folder(
+    copied: Path, name: str, content: object
+) -> None:
+    (copied / name).write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(SettingsError, match=re.escape(str(copied))):
         read_model(EmbedderOptions(model="tiny"), copied)
 
 

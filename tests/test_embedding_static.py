@@ -161,6 +161,8 @@ LIES = {
     "header longer than the file": (2**60).to_bytes(8, "little") + b"{}",
     "not JSON": (2).to_bytes(8, "little") + b"{]",
     "no matrix": (2).to_bytes(8, "little") + b"{}",
+    "nested without end": (10**5).to_bytes(8, "little") + b"[" * 10**5,
+    "infinite": HEADER.replace(b"%d,%d", b"%d,Infinity") % (4, 16),
     "more rows than bytes": HEADER % (10**12, 300, 4 * 300 * 10**12),
     "shape and bytes differ": HEADER % (4, 4, 16),
     "fewer rows than tokens": HEADER % (1, 2, 8) + b"\0" * 8,

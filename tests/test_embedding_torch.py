@@ -1,6 +1,7 @@
 """Models that run on torch: the contract, the arithmetic, the prompts; slow, for torch is."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -178,3 +179,20 @@ def test_the_default_model_gives_its_published_vectors() -> None:
     reference = SentenceTransformer(str(find_model(options)), device="cpu").encode(list(TEXTS))
     vectors = open_embedder(options).embed_chunks(TEXTS)
     assert np.sum(vectors * reference, axis=1).min() > 0.999
+
+
+@pytest.mark.parametrize("kind", ["pipeline", "transformer"])
+@pytest.mark.parametrize("damage", ["weights that break off", "a type that is none"])
+def test_a_damaged_model_is_an_error_that_names_its_folder(
+    request: pytest.FixtureRequest, tmp_path: Path, kind: str, damage: str
+) -> None:
+    folder = Path(shutil.copytree(request.getfixturevalue(kind), tmp_path / "damaged"))
+    if damage == "weights that break off":
+        weights = folder / "model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:100])
+    else:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        (folder / "config.json").write_text(json.dumps(config | {"dtype": "x"}), encoding="utf-8")
+    embedder = open_embedder(EmbedderOptions(model=str(folder), runtime="torch"))
+    with pytest.raises(EmbeddingRejected, match=re.escape(str(folder))):
+        embedder.embed_chunks(["a cat"])

@@ -10,6 +10,7 @@ from tiny_models import write_pipeline_files
 
 from retriever.embedding import weights
 from retriever.embedding.catalogue import DEFAULT_MODEL, ROWS, find_row, near_names
+from retriever.embedding.opening import open_embedder
 from retriever.embedding.options import EmbedderOptions
 from retriever.embedding.weights import find_model
 from retriever.errors import SettingsError
@@ -100,6 +101,13 @@ def test_a_folder_that_cannot_be_loaded_is_refused(
     break_it(folder)  # type: ignore[operator]
     with pytest.raises(SettingsError, match=words):
         find_model(EmbedderOptions(model="m", path=folder))
+
+
+def test_modules_nested_without_end_are_an_error_that_names_the_file(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "mine")
+    (folder / "modules.json").write_text('{"a":' * 10**5, encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"modules\.json"):
+        open_embedder(EmbedderOptions(model="m", path=folder))
 
 
 def test_a_path_that_is_wrong_is_not_silently_passed_over(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Word vectors as an embedder, against gensim and against files that lie."""
 
+import argparse
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -428,6 +429,24 @@ def test_gensims_own_files_are_read_without_running_them(tmp_path: Path, kind: s
     assert (table.counts is not None and table.counts.tolist() == [9] * 11) == (kind == "model")
     assert opened(file, "sif").fingerprint.dimension == 8
     assert not opened(file, "sif").refusals(["the cat"])[0]
+
+
+class Odd:
+    """An array as numpy pickles it, but for its type."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        made, arguments, _ = np.zeros((1, 2), dtype=np.float32).__reduce__()
+        return made, arguments, (1, (1, 2), "no type", False, b"\0" * 8)
+
+
+def test_a_pickle_of_an_array_without_a_type_is_an_error_that_names_it(tmp_path: Path) -> None:
+    import pickle
+
+    held = argparse.Namespace(index_to_key=["cat"], vectors=Odd())
+    file = tmp_path / "words.bin"
+    file.write_bytes(pickle.dumps(held))
+    with pytest.raises(SettingsError, match=r"words\.bin.*damaged pickle"):
+        opened(file)
 
 
 class Hostile:

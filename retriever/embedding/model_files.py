@@ -15,18 +15,11 @@ from retriever.records import EmbeddingFingerprint
 NO_LIMIT = 1_000_000
 """Tokenizer configs write "unlimited" as numbers beyond this."""
 
-OFFSET_POSITIONS = frozenset(
-    {
-        "roberta",
-        "xlm-roberta",
-        "xlm-roberta-xl",
-        "camembert",
-        "mpnet",
-        "longformer",
-        "data2vec-text",
-    }
-)
+_ROBERTAS = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert")
+OFFSET_POSITIONS = frozenset((*_ROBERTAS, "mpnet", "longformer", "data2vec-text"))
 """Architectures that number positions from the padding id + 1, and so lose that many of them."""
+
+_DAMAGED = "The model's folder is damaged: fetch it again, or name another with embedding.path."
 
 CHUNK_PROMPTS = ("document", "passage", "corpus")
 """The names that sentence-transformers tries for the side of the texts, in its order."""
@@ -59,6 +52,15 @@ def read_model(options: EmbedderOptions, folder: Path) -> LocalModel:
     Raises:
         SettingsError: a file is damaged, or an option contradicts the model.
     """
+    try:
+        return _read_model(options, folder)
+    except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:
+        raise SettingsError(
+            f"A *.json file in {folder} holds what no model's file holds ({error}). {_DAMAGED}"
+        ) from error
+
+
+def _read_model(options: EmbedderOptions, folder: Path) -> LocalModel:
     files = _Files(folder)
     _refuse_foreign_code(options, files)
     row = find_row(options.model)
@@ -184,7 +186,7 @@ class _Files:
                 width = int(config.get("out_features", width))
             elif kind == "StaticEmbedding":
                 width = _static_width(self.folder / path / "model.safetensors")
-        if width < 1:
+        if not 1 <= width <= NO_LIMIT:
             raise SettingsError(f"The files in {self.folder} do not say how wide its vectors are.")
         return width
 
@@ -249,10 +251,7 @@ def _read(path: Path) -> Mapping[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise SettingsError(
-            f"{path} cannot be read as JSON ({error}). The model's folder is damaged: "
-            "remove it and let it be fetched again, or name another with embedding.path."
-        ) from error
+        raise SettingsError(f"{path} cannot be read as JSON ({error}). {_DAMAGED}") from error
     if isinstance(content, list):
         return {"items": [item for item in content if isinstance(item, dict)]}
     return content if isinstance(content, dict) else {}
@@ -291,7 +290,7 @@ def _static_width(path: Path) -> int:
         with path.open("rb") as file:
             size = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(min(size, NO_LIMIT)))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return 0
     shapes = [item.get("shape", []) for item in header.values() if isinstance(item, dict)]
     return next((int(shape[1]) for shape in shapes if len(shape) == 2), 0)

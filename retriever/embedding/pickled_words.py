@@ -42,7 +42,16 @@ def read_pickled(path: Path) -> tuple[list[str], NDArray[np.float32], NDArray[np
     """
     if path.stat().st_size > MOST_BYTES:
         raise ValueError("a pickle of more than 2 GB; write it with save_word2vec_format")
-    state, beside = _state(_Pickle().read(path.read_bytes())), ""
+    try:
+        return _table(_Pickle().read(path.read_bytes()), path)
+    except (AttributeError, LookupError, OverflowError, TypeError) as error:
+        raise ValueError(f"a damaged pickle ({type(error).__name__})") from error
+
+
+def _table(
+    found: Any, path: Path
+) -> tuple[list[str], NDArray[np.float32], NDArray[np.int64] | None]:
+    state, beside = _state(found), ""
     if isinstance(state.get("wv"), Made):
         state, beside = _state(state["wv"]), "wv."
     words = state.get("index_to_key", state.get("index2word"))
@@ -105,20 +114,18 @@ class _Pickle:
         """The object that the pickle describes.
 
         Raises:
-            ValueError: an instruction that no file of word vectors needs, or a damaged one.
+            ValueError: an instruction that no file of word vectors needs.
+            AttributeError, LookupError, TypeError: a damaged one.
         """
-        try:
-            for code, argument, _ in pickletools.genops(content):
-                if code.name == "STOP":
-                    return self._stack.pop()
-                if code.name in _CONSTANTS:
-                    self._stack.append(_CONSTANTS[code.name]())
-                elif code.name in _STEPS:
-                    _STEPS[code.name](self, argument)
-                elif code.name not in ("PROTO", "FRAME"):
-                    self._stack.append(_value(code, argument))
-        except (IndexError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"a damaged pickle ({type(error).__name__})") from error
+        for code, argument, _ in pickletools.genops(content):
+            if code.name == "STOP":
+                return self._stack.pop()
+            if code.name in _CONSTANTS:
+                self._stack.append(_CONSTANTS[code.name]())
+            elif code.name in _STEPS:
+                _STEPS[code.name](self, argument)
+            elif code.name not in ("PROTO", "FRAME"):
+                self._stack.append(_value(code, argument))
         raise ValueError("a pickle that breaks off")
 
     def to_mark(self) -> list[Any]:

@@ -87,7 +87,7 @@ class HashMemo:
 def _read_memo(file: Path) -> dict[str, str]:
     try:
         known = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     if not isinstance(known, dict):
         return {}
@@ -106,7 +106,7 @@ def _files_that_count(folder: Path) -> list[Path]:
 
 def _identity(path: Path, memo: HashMemo) -> str:
     if path.name != "tokenizer.json" and path.suffix == ".json":
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             return _stable_json(path)
     return memo.sha256(path)
 

@@ -10,7 +10,6 @@ Nothing is cut: model2vec's own limit of 512 tokens is not taken over.
 
 import functools
 import json
-import struct
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,6 +30,7 @@ from retriever.records import EmbeddingFingerprint
 LONGEST_HEADER_BYTES = 1_000_000
 KINDS = ("StaticEmbedding", "Normalize")
 _MATRICES = ("embeddings", "embedding.weight")
+_DAMAGE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 _TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I8": "|i1", "I32": "<i4", "I64": "<i8"}
 
 
@@ -180,13 +180,13 @@ def _header(file: Path) -> dict[str, _Tensor]:
     try:
         size = file.stat().st_size
         with file.open("rb") as stream:
-            (length,) = struct.unpack("<Q", stream.read(8))
+            length = int.from_bytes(stream.read(8), "little")
             if length > min(LONGEST_HEADER_BYTES, size):
                 raise ValueError("its header is longer than the file")
             listed = json.loads(stream.read(length))
         found = {name: one for name, one in listed.items() if name != "__metadata__"}
         return {name: _tensor(one, 8 + length, size) for name, one in found.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+    except (OSError, *_DAMAGE) as error:
         raise SettingsError(
             f"{file} cannot be read as safetensors ({error}). Fetch the model again, or name "
             "another."

@@ -184,7 +184,7 @@ class SlowTokenizer:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(
                 str(folder), local_files_only=True, trust_remote_code=False
             )
-        except (OSError, ValueError, ImportError) as error:
+        except Exception as error:  # the libraries that read damaged files raise anything
             raise SettingsError(
                 f"{folder} holds no tokenizer that can be loaded: {error}. "
                 "A tokenizer.json beside the weights is what is needed."

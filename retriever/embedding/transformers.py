@@ -85,7 +85,7 @@ def load_transformer(model: LocalModel, *, trust_remote_code: bool) -> Any:
                 use_safetensors=True,
                 output_loading_info=True,
             )
-    except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
+    except Exception as error:  # the libraries that read damaged files raise anything
         raise EmbeddingRejected(
             f"The model in {model.folder} cannot be loaded: {error}. Check the folder, "
             "or name another model."

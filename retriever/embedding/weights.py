@@ -126,7 +126,7 @@ def _json(path: Path) -> dict[str, object]:
     """A JSON file as an object; a list stands under the file's own name, damage is empty."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {path.stem: content}
 

@@ -90,7 +90,7 @@ def load_cross_encoder(options: RerankerOptions) -> Any:
         try:
             found = _opened(name, options, only_local=only_local)
             break
-        except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
+        except Exception as error:  # noqa: BLE001  # damaged files raise anything
             reason = error
     if found is None:
         raise RerankingError(
