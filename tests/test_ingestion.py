@@ -22,7 +22,7 @@ from retriever.ingestion import IngestOptions, estimate, ingest
 from retriever.ingestion.applying import PlanApplication
 from retriever.ingestion.batching import Batch
 from retriever.protocols import Embedder, Keep, Vectors
-from retriever.records import DocumentRecord, Passage
+from retriever.records import DocumentRecord, IngestProgress, Passage
 from retriever.retrieval import Retriever
 from retriever.settings import Settings
 from retriever.testing import HashingEmbedder
@@ -637,3 +637,13 @@ def test_a_state_folder_inside_the_corpus_is_no_part_of_it(
         report = ingest(corpus, settings)
         assert report.skipped == ()
         assert report.added + report.unchanged == 3
+
+
+def test_the_last_report_of_progress_counts_every_file_and_chunk(
+    settings: Settings, corpus: Path
+) -> None:
+    told: list[IngestProgress] = []
+    report = ingest(corpus, settings, progress=told.append)
+    assert told[-1].files_done == told[-1].files_total
+    assert told[-1].chunks_done == report.chunks.embedded + report.chunks.reused
+    assert told[-1].tokens_done == report.tokens

@@ -190,7 +190,10 @@ class PlanApplication:
                 pending = writer.submit(carried(self._commit), batch, state)
                 done += len(batch.prepared)
                 self._tell(batch, done, len(files))
-            return _awaited(pending) if pending is not None else state
+            if pending is not None:
+                state = _awaited(pending)
+                self._tell(batch, done, len(files))  # with the last batch's chunks
+            return state
 
     def _commit(self, batch: Batch, state: CollectionState) -> CollectionState:
         with stage("write"):
