@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -54,3 +55,24 @@ def test_vectors_are_the_same_in_every_process() -> None:
 def test_the_kit_needs_no_pytest() -> None:
     script = "import sys, retriever.testing; sys.exit('pytest' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("tokens", "test"), [(3, "a_chunk_beyond_the"), (99, "a_text_that_counts")]
+)
+def test_counts_that_do_not_depend_on_the_text_fail_the_kit_in_place_of_holding_it(
+    monkeypatch: pytest.MonkeyPatch, tokens: int, test: str
+) -> None:
+    embedder = HashingEmbedder(window=16)
+    asked = iter(range(20))
+
+    def count(texts: Sequence[str]) -> list[int]:
+        if next(asked, None) is None:
+            pytest.fail("the kit asks without end")
+        return [tokens for _ in texts]
+
+    monkeypatch.setattr(embedder, "count_tokens", count)
+    kit = EmbedderContract()
+    name = next(one for one in dir(kit) if one.startswith(f"test_{test}"))
+    with pytest.raises(AssertionError, match=f"{tokens} tokens for"):
+        getattr(kit, name)(embedder)

@@ -18,6 +18,8 @@ TEXTS = (
     "x",
     "The quarterly report lists revenue, cost of sales, and operating income by region. " * 3,
 )
+MOST_WORDS = 16
+"""Words that a token may stand for: where so many windows of words fit one, none are counted."""
 BATCH_TOLERANCE = 1e-3
 """How far below 1 the cosine may fall: half precision and padding move a vector that much."""
 
@@ -157,14 +159,16 @@ class EmbedderContract:
 
     def _text_of_at_most(self, embedder: Embedder, tokens: int) -> str:
         words = tokens
-        while embedder.count_tokens([self.word * words])[0] > tokens:
+        while (count := embedder.count_tokens([self.word * words])[0]) > tokens:
+            _check(words > 0, f"{count} tokens for no words, more than {tokens}")
             words = words * 9 // 10
         return self.word * words
 
     def _too_long(self, embedder: Embedder) -> str:
         window = embedder.fingerprint.window_tokens
         words = window
-        while embedder.count_tokens([self.word * words])[0] <= window:
+        while (count := embedder.count_tokens([self.word * words])[0]) <= window:
+            _check(words < MOST_WORDS * window, f"{count} tokens for {words} words")
             words *= 2
         return self.word * words
 
