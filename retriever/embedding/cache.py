@@ -199,12 +199,19 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _replace_damaged(path: Path, error: sqlite3.DatabaseError) -> sqlite3.Connection:
+def set_aside(folder: Path) -> Path:
+    """Rename the cache's files, so that a new one is begun: where they are now."""
+    path = folder / FILE_NAME
     aside = path.with_name(f"{path.name}.damaged-{time.time_ns()}")
     for suffix in ("", "-wal", "-shm"):
         # Another process may have found the damage at the same moment.
         with suppress(FileNotFoundError):
             path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
+    return aside
+
+
+def _replace_damaged(path: Path, error: sqlite3.DatabaseError) -> sqlite3.Connection:
+    aside = set_aside(path.parent)
     warnings.warn(
         f"The vector cache {path} was damaged ({error}). It was set aside as {aside.name} and a "
         "new one was begun: vectors are made again as they are needed.",

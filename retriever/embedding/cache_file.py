@@ -1,8 +1,7 @@
-"""The vector cache's file, looked at from outside: whether it can be read, and out of the way."""
+"""The vector cache's file, looked at from outside: whether it can be read."""
 
 import contextlib
 import sqlite3
-import time
 from pathlib import Path
 
 from retriever.embedding.cache import BUSY_TIMEOUT_S, FILE_NAME
@@ -26,13 +25,3 @@ def find_fault(folder: Path) -> str:
     except sqlite3.Error as error:
         return str(error)
     return "" if answer and answer[0] == "ok" else f"{answer[0] if answer else 'no answer'}"
-
-
-def set_aside(folder: Path) -> Path:
-    """Rename the cache's files, so that a new one is begun: where they are now."""
-    path = folder / FILE_NAME
-    aside = path.with_name(f"{path.name}.damaged-{time.time_ns()}")
-    for suffix in ("", "-wal", "-shm"):
-        with contextlib.suppress(FileNotFoundError):
-            path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
-    return aside

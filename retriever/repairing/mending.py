@@ -23,7 +23,7 @@ from retriever.collection.pages import ChunkPage
 from retriever.collection.physical import PhysicalCollection
 from retriever.collection.state import CollectionState, Run
 from retriever.collection.store import Store
-from retriever.embedding import cache_file
+from retriever.embedding import cache
 from retriever.embedding.vectors import document_vector
 from retriever.indexing import save_in_step, switch
 from retriever.protocols import Vectors
@@ -56,7 +56,7 @@ class Mending:
         self.changed = True
         if inspection.cache_fault:
             folder = assembly.cache_folder(self._settings)
-            self.set_aside.append(str(cache_file.set_aside(folder)))
+            self.set_aside.append(str(cache.set_aside(folder)))
         for name in inspection.leftovers:
             self._store.drop_generation(name)
         diagnosis = self._without_fault(inspection.diagnosis)
