@@ -66,6 +66,8 @@ class CollectionState:
     """How fast the last run embedded; 0 before the first that embedded enough to tell."""
     previous: str | None = None
     """The physical collection that answered before the last swap: where rollback leads."""
+    previous_run: Run | None = None
+    """The ingest into it that was interrupted; a rollback makes it `run` again."""
 
     def metadata(self) -> dict[str, Any]:
         """As Chroma metadata."""
@@ -77,7 +79,8 @@ class CollectionState:
             "tokens_per_s": self.tokens_per_s,
             "roots": json.dumps(dict(self.roots)),
         }
-        row |= {"run": json.dumps(asdict(self.run))} if self.run else {}
+        for name, run in (("run", self.run), ("previous_run", self.previous_run)):
+            row |= {name: json.dumps(asdict(run))} if run else {}
         return row | ({"previous": self.previous} if self.previous else {})
 
     @classmethod
@@ -96,7 +99,6 @@ class CollectionState:
                 "into a new collection."
             )
         try:
-            run = json.loads(metadata["run"]) if "run" in metadata else None
             return cls(
                 name=name,
                 live=str(metadata["live"]),
@@ -105,9 +107,10 @@ class CollectionState:
                 roots={
                     str(key): str(value) for key, value in json.loads(metadata["roots"]).items()
                 },
-                run=Run(**run) if run else None,
+                run=_run(metadata.get("run")),
                 tokens_per_s=float(metadata.get("tokens_per_s", 0.0)),
                 previous=metadata.get("previous"),
+                previous_run=_run(metadata.get("previous_run")),
             )
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise CollectionDamaged(
@@ -117,6 +120,10 @@ class CollectionState:
     def next(self, **changes: Any) -> "CollectionState":
         """This state with changes, one revision on."""
         return replace(self, revision=self.revision + 1, commit=secrets.token_hex(8), **changes)
+
+
+def _run(written: str | None) -> Run | None:
+    return Run(**json.loads(written)) if written else None
 
 
 @dataclass(frozen=True, slots=True)

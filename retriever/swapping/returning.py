@@ -3,11 +3,10 @@
 from dataclasses import dataclass, replace
 
 from retriever.collection.physical import PhysicalCollection
-from retriever.collection.state import CollectionState, Run
+from retriever.collection.state import CollectionState
 from retriever.collection.store import Store
 from retriever.errors import CollectionDamaged, CollectionError
 from retriever.indexing import save_in_step, sweep
-from retriever.ingestion.surveying import find_unfinished
 from retriever.repairing.recovering import mend_live, open_sound_store
 from retriever.settings import Settings
 
@@ -73,12 +72,14 @@ def _switch(
         CollectionDamaged: it is torn and cannot be mended.
     """
     back = store.physical(previous)
+    is_swap = state.run is not None and state.run.kind == "swap"
+    run = state.previous_run or (state.run if is_swap else None)
+    left = None if is_swap else state.run
     if previous not in store.torn():
-        run = state.run or _run_to_complete(back)
-        switched = state.next(live=previous, previous=state.live, run=run)
+        switched = state.next(live=previous, previous=state.live, run=run, previous_run=left)
         return save_in_step(settings, store, switched, back)
-    wanted = replace(state, live=previous, previous=state.live)
-    mend_live(store, wanted, settings, run=state.run)
+    wanted = replace(state, live=previous, previous=state.live, previous_run=left)
+    mend_live(store, wanted, settings, run=run)
     switched = store.state(state.name)
     if switched.live == state.live:
         raise CollectionDamaged(
@@ -86,16 +87,6 @@ def _switch(
             "Build it anew: retriever swap with the config of its model."
         )
     return switched
-
-
-def _run_to_complete(back: PhysicalCollection) -> Run | None:
-    """Where an ingest left documents half written, the mark that has the next one look for them.
-
-    Its own mark may be gone: an ingest into the generation that answered meanwhile ended it.
-    """
-    return (
-        Run.now() if find_unfinished(back, {one.source: one for one in back.manifest()}) else None
-    )
 
 
 def prune(settings: Settings) -> list[str]:
@@ -107,7 +98,8 @@ def prune(settings: Settings) -> list[str]:
         state = store.state(settings.collection)
         gone = [name for name in store.generations(state) if name != state.live]
         is_swap = state.run is not None and state.run.kind == "swap"
-        store.save(replace(state, previous=None, run=None if is_swap else state.run))
+        run = None if is_swap else state.run
+        store.save(replace(state, previous=None, run=run, previous_run=None))
         for name in gone:
             store.drop_generation(name)
         sweep(store, state)

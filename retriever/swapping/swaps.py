@@ -203,7 +203,7 @@ class _Swap:
         self._live = self._store.physical(self.state.live)
         chunks = check_copy(self._live, target, documents=documents)
         compared = self._compare(target, questions)
-        switched = state.next(live=name, previous=state.live, run=None)
+        switched = state.next(live=name, previous=state.live, run=None, previous_run=None)
         save_in_step(self._settings, self._store, switched, target)
         if state.previous is not None:
             self._store.drop_generation(state.previous)  # there is one way back
