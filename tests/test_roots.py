@@ -101,3 +101,19 @@ def test_a_root_covers_its_part_and_no_neighbour_of_a_similar_name(docs: Path) -
     assert covers(part, "docs/guides/a.md")
     assert not covers(part, "docs/guides-old/a.md")
     assert not covers(Root("docs", docs), "docs2/a.md")
+
+
+@pytest.mark.parametrize("entry", ["", "manual="])
+def test_an_empty_path_is_refused_and_never_the_working_folder(entry: str) -> None:
+    with pytest.raises(SettingsError, match="path is empty"):
+        resolve([entry], {})
+
+
+def test_a_root_is_never_moved_to_the_working_folder_by_an_empty_path(docs: Path) -> None:
+    with pytest.raises(SettingsError, match="path is empty"):
+        resolve([docs], {"docs": str(docs)}, moved=["docs="])
+
+
+def test_the_home_folder_of_nobody_known_is_refused_as_a_folder_that_is_not_there() -> None:
+    with pytest.raises(SettingsError, match=r"There is no folder .*~nobody-of-that-name"):
+        resolve(["~nobody-of-that-name/docs"], {})

@@ -54,7 +54,7 @@ def covers(root: Root, source: str) -> bool:
 
 def _root(entry: str | Path, remembered: dict[str, str]) -> Root:
     name, path = _split(entry)
-    folder = Path(os.path.abspath(Path(path).expanduser()))
+    folder = _absolute(path)
     for known_name, known_path in remembered.items():
         inside = _inside(folder, Path(known_path))
         if inside is not None and name in (None, known_name):
@@ -93,8 +93,15 @@ def _split(entry: str | Path) -> tuple[str | None, str]:
     return name, path
 
 
+def _absolute(path: str) -> Path:
+    """A path as the working folder completes it; a home folder that is not known stays a name."""
+    if not path:  # a variable of a shell that is not set; it would be the working folder
+        raise SettingsError("A folder's path is empty. Name one; the working folder is `.`.")
+    return Path(os.path.abspath(os.path.expanduser(path)))
+
+
 def _folder(path: str) -> Path:
-    folder = Path(os.path.abspath(Path(path).expanduser()))
+    folder = _absolute(path)
     if folder.is_file():
         raise SettingsError(f"{folder} is a file. Ingest its folder: {folder.parent}")
     if not folder.is_dir():
