@@ -394,6 +394,15 @@ def test_a_folder_that_is_not_there_leaves_nothing_behind(
     assert not settings.storage.path.exists()
 
 
+def test_a_misspelt_folder_inside_a_known_root_is_warned_of_by_ingest_and_by_its_estimate(
+    settings: Settings, corpus: Path
+) -> None:
+    ingest(corpus, settings)
+    for run in (ingest, estimate):
+        with pytest.warns(UserWarning, match="There is no folder .*guids"):
+            run(corpus / "guids", settings)
+
+
 def test_no_thread_is_left_when_a_run_fails(
     settings: Settings, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,12 @@ from retriever import assembly
 from retriever.collection.glancing import Glance, glance
 from retriever.collection.state import differences
 from retriever.ingestion import planning, roots
-from retriever.ingestion.surveying import IngestOptions, Survey, corpus_files
+from retriever.ingestion.surveying import (
+    IngestOptions,
+    Survey,
+    corpus_files,
+    warn_of_nothing,
+)
 from retriever.records import Fingerprint
 from retriever.settings import Settings
 
@@ -61,6 +66,7 @@ def _survey(
         return None
     if not plan.changes_nothing or (options.strict and plan.skipped):
         return None
+    warn_of_nothing(run_roots, seen.manifest)
     return Survey(
         state=seen.state,
         data=None,

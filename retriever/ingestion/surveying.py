@@ -1,5 +1,6 @@
 """What a run finds: the collection, its roots, and a plan. Reads alone; nothing is changed."""
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from retriever.errors import (
 )
 from retriever.ingestion import planning, roots
 from retriever.ingestion.planning import Plan
+from retriever.ingestion.roots import covers
 from retriever.loading.loader import hash_file
 from retriever.loading.walking import walk
 from retriever.records import CorpusFile, DocumentRecord, Fingerprint, Root, Skipped
@@ -75,6 +77,7 @@ def survey(
     known = state.roots if state else {}
     run_roots, remembered = roots.resolve(folders, known, moved=options.moved_roots)
     manifest = {record.source: record for record in data.manifest()} if data else {}
+    warn_of_nothing(run_roots, manifest)
     unfinished = find_unfinished(data, manifest) if data and state and state.run else {}
     plan = planning.plan(
         corpus_files(run_roots, settings),
@@ -103,6 +106,22 @@ def corpus_files(run_roots: Sequence[Root], settings: Settings) -> Iterator[Corp
     """What the roots hold; of one that is not there nothing is found, which is asked about."""
     present = [root for root in run_roots if (root.path / root.within).exists()]
     return walk(present, assembly.loading_options(settings), not_into=assembly.own_paths(settings))
+
+
+def warn_of_nothing(run_roots: Sequence[Root], manifest: Mapping[str, DocumentRecord]) -> None:
+    """Warn of a part of a known root that neither the disk nor the collection knows.
+
+    It is no error: a part that is gone, and whose documents were deleted, may be named again.
+    """
+    for root in run_roots:
+        place = root.path / root.within
+        known = place.exists() or any(covers(root, source) for source in manifest)
+        if root.within and not known:
+            warnings.warn(
+                f"There is no folder {place}, and the collection holds nothing of it. Check the "
+                "path.",
+                stacklevel=2,
+            )
 
 
 def refuse_deletions(survey: Survey, settings: Settings) -> None:
