@@ -377,6 +377,16 @@ def test_config_never_shows_a_secret(
     assert "@host/v1" in ended.out
 
 
+@pytest.mark.parametrize("password", ["s3cr@tail", "@tail", "a@b@tail", "wh?tail", "with#tail"])
+def test_config_shows_no_part_of_a_password_in_an_address(
+    retriever: Command, monkeypatch: pytest.MonkeyPatch, password: str
+) -> None:
+    monkeypatch.setenv("RETRIEVER_EMBEDDING__BASE_URL", f"https://user:{password}@host/v1")
+    shown = retriever("config").out
+    assert "tail" not in shown
+    assert "@host/v1" in shown
+
+
 def test_a_missing_config_file_is_an_error_that_names_what_is_there(
     retriever: Command, tmp_path: Path
 ) -> None:

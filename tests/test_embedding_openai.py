@@ -257,12 +257,13 @@ def test_the_key_shows_in_no_error(server: ProviderServer, fault: Fault) -> None
     assert KEY not in "".join(traceback.format_exception(caught.value))
 
 
-def test_the_password_in_an_address_shows_in_no_error() -> None:
+@pytest.mark.parametrize("password", ["hunter2", "p@hunter2", "p@q@hunter2"])
+def test_the_password_in_an_address_shows_in_no_error(password: str) -> None:
     embedder = open_embedder(
         EmbedderOptions(
             model="m",
             backend="openai",
-            base_url="http://user:hunter2@127.0.0.1:9/v1",
+            base_url=f"http://user:{password}@127.0.0.1:9/v1",
             dimension=8,
             window_tokens=100,
             max_attempts=1,

@@ -1,7 +1,6 @@
 """Tables: the collections of a store, the models of the catalogue, the settings."""
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,13 +11,11 @@ from retriever import assembly
 from retriever.cli.terminal import console, one_line, printable, show, show_styled
 from retriever.embedding.cache import VectorCache
 from retriever.embedding.catalogue import NO_LIMIT_TOKENS, ROWS, ModelRow
+from retriever.embedding.masking import HIDDEN, URL_CREDENTIALS
 from retriever.embedding.options import EmbedderOptions
 from retriever.embedding.speeds import SpeedLog
 from retriever.errors import CollectionNotFound, RetrieverError
 from retriever.settings import Settings
-
-_MASK = "**********"
-_URL_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 
 Row = dict[str, object]
 
@@ -189,13 +186,13 @@ def show_settings(rows: Sequence[Row]) -> None:
 def _masked(value: object) -> object:
     """A value as JSON can hold it, without secrets."""
     if isinstance(value, SecretStr):
-        return _MASK
+        return HIDDEN
     if isinstance(value, Mapping):
         return {str(key): _masked(item) for key, item in value.items()}
     if isinstance(value, (tuple, list)):
         return [_masked(item) for item in value]
     if isinstance(value, (str, Path)):
-        return _URL_CREDENTIALS.sub(_MASK, str(value))
+        return URL_CREDENTIALS.sub(f"{HIDDEN}@", str(value))
     return value
 
 

@@ -10,6 +10,8 @@ from retriever.errors import SettingsError
 LONGEST_QUOTE = 300
 """Characters of a server's message that are passed on."""
 HIDDEN = "**********"
+URL_CREDENTIALS = re.compile(r"(?<=//)[^/\s]+@")
+"""User and password of an address, up to the last @ before its path: a password may hold one."""
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """A header's name: a token of RFC 9110, section 5.1."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retriever.embedding.catalogue import ModelRow, find_row
-from retriever.embedding.masking import Mask, read_headers
+from retriever.embedding.masking import URL_CREDENTIALS, Mask, read_headers
 from retriever.embedding.options import EmbedderOptions
 from retriever.embedding.provider import Answer, Limits, OverLimit, Side, TooLargeError
 from retriever.embedding.provider_tokens import open_counter
@@ -258,7 +258,7 @@ class OpenAIProvider:
 
 
 def _without_credentials(url: str) -> str:
-    return re.sub(r"//[^/@]*@", "//", url.partition("?")[0])
+    return URL_CREDENTIALS.sub("", url).partition("?")[0]
 
 
 def _about_encoding(error: Exception) -> bool:
