@@ -115,6 +115,15 @@ def test_no_number_is_infinite_or_none_at_all(tmp_path: Path, key: str, value: s
     assert f"{key}: Input should be a finite number" in refusal(file)
 
 
+@pytest.mark.parametrize("key", [key for key, _ in each_field(Settings) if "timeout_s" in key])
+@pytest.mark.parametrize("value", ["1e300", "1_000_001"])
+def test_no_time_limit_is_longer_than_a_system_can_count(
+    tmp_path: Path, key: str, value: str
+) -> None:
+    file = write(tmp_path, "a.toml", f"{key} = {value}\n")
+    assert f"{key}: Input should be less than or equal to 1000000" in refusal(file)
+
+
 def test_headers_from_the_environment_replace_those_of_a_file_whatever_their_case(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
 PerMinute = Annotated[float, Field(gt=0)]
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, le=1_000_000)]
+"""A limit of time: 11 days at most, which every clock and socket of a system can count."""
 Weight = Annotated[float, Field(gt=0, le=1_000_000)]
 LocalPath = Annotated[Path, AfterValidator(lambda path: Path(os.path.expanduser(path)))]
 """A path on this machine; `~` is the home folder, as in a shell."""
