@@ -246,6 +246,19 @@ def silent_server() -> Iterator[tuple[str, threading.Event]]:
             server.shutdown()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="a POSIX shell closes them")
+@pytest.mark.parametrize("command", ["--version", "config", "config --json"])
+@pytest.mark.parametrize("closed", [">&-", ">&- 2>&-"])
+def test_output_that_is_closed_is_no_error(command: str, closed: str) -> None:
+    ended = subprocess.run(
+        ["sh", "-c", f'exec "$@" {command} {closed}', "sh", *RETRIEVER],
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
 @pytest.mark.slow
 def test_a_reader_that_goes_away_is_no_error(start: Start, many: Path) -> None:
     start("ingest", str(many)).communicate(timeout=60)

@@ -47,10 +47,19 @@ def _escape(found: re.Match[str]) -> str:
 
 
 def prepare_streams() -> None:
-    """Let output survive a terminal that cannot show every character: escapes stand for them."""
+    """Let output survive a terminal that cannot show every character: escapes stand for them.
+
+    Output that the caller has closed (`>&-`), or never had, goes nowhere.
+    """
+    sys.stdout = sys.stdout or _nowhere()
+    sys.stderr = sys.stderr or _nowhere()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")  # open until the process ends
 
 
 def console(*, stderr: bool = False) -> "Console":
