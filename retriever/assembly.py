@@ -273,9 +273,20 @@ def fingerprint(embedder: Embedder, chunker: Chunker) -> Fingerprint:
 
 
 def user_cache_folder() -> Path:
-    """Where converted models and hashes of weights are kept: derived, safe to delete."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(base) / "rag-retriever"
+    """Where converted models and hashes of weights are kept: derived, safe to delete.
+
+    Raises:
+        SettingsError: no home folder is known, and nothing else is named.
+    """
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base) / "rag-retriever"
+    home = os.path.expanduser("~")
+    if home.startswith("~"):  # it would be a folder of that name in the working folder
+        raise SettingsError(
+            "The home folder of this user is not known, so there is no place for a cache of "
+            "models. Set the environment variable HOME to a folder of this user."
+        )
+    return Path(home) / ".cache" / "rag-retriever"
 
 
 def values(section: BaseModel) -> dict[str, Any]:

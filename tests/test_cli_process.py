@@ -259,6 +259,41 @@ def test_output_that_is_closed_is_no_error(command: str, closed: str) -> None:
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
+HOMELESS = """
+import os, pwd, sys
+
+def nobody(_):
+    raise KeyError("uid not found")
+
+for name in ("HOME", "XDG_CACHE_HOME"):
+    os.environ.pop(name, None)
+pwd.getpwuid = nobody
+from retriever.cli import main
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere a home folder is told in another way")
+@pytest.mark.parametrize("command", [["status"], ["models"]])
+def test_a_user_without_a_home_folder_is_told_to_set_home(
+    tmp_path: Path, command: list[str]
+) -> None:
+    (tmp_path / "state" / "chroma").mkdir(parents=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", HOMELESS, *command],
+        capture_output=True,
+        check=False,
+        cwd=tmp_path,
+        env=os.environ | {"RETRIEVER_STORAGE__PATH": "state"},
+        text=True,
+    )
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "home folder" in ended.stderr
+    assert "HOME" in ended.stderr
+    assert "fault of retriever" not in ended.stderr
+    assert not (tmp_path / "~").exists()
+
+
 @pytest.mark.slow
 def test_a_reader_that_goes_away_is_no_error(start: Start, many: Path) -> None:
     start("ingest", str(many)).communicate(timeout=60)

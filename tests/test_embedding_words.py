@@ -239,6 +239,12 @@ def test_options_that_word_vectors_do_not_have_are_refused(
         opened(write_text(tmp_path / "words"), **changes)  # type: ignore[arg-type]
 
 
+def test_a_file_below_the_home_folder_of_nobody_known_is_a_file_that_is_not_there() -> None:
+    options = EmbedderOptions(model="~nobody-of-that-name/words.bin", backend="word-vectors")
+    with pytest.raises(SettingsError, match="~nobody-of-that-name"):
+        open_embedder(options)
+
+
 def test_a_file_that_is_not_there_is_an_error_that_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="train-words"):
         opened(tmp_path / "nowhere")

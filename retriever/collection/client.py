@@ -68,13 +68,19 @@ def connect(options: StorageOptions) -> Client:
     """Open a client with caches of its own.
 
     Raises:
-        CollectionError: the folder cannot be opened or the server does not answer.
+        CollectionError: Chroma cannot be loaded, the folder cannot be opened or the server does
+            not answer.
     """
     logging.getLogger("chromadb.telemetry").setLevel(logging.CRITICAL)
-    with stage("load Chroma"):
-        import chromadb
-        from chromadb.config import Settings
-
+    try:
+        with stage("load Chroma"):
+            import chromadb
+            from chromadb.config import Settings
+    except RuntimeError as error:  # while it is imported, Chroma looks for the home folder
+        raise CollectionError(
+            f"Chroma cannot be loaded: {str(error).rstrip('.')}. If it is the home folder that is "
+            "not known, set the environment variable HOME to a folder of this user."
+        ) from error
     quiet = Settings(anonymized_telemetry=False)
     with chroma_errors(options.place):
         if options.mode == "embedded":

@@ -1,6 +1,7 @@
 """What a local model's files say of it, read without loading the model."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +101,7 @@ def _refuse_foreign_code(options: EmbedderOptions, files: "_Files") -> None:
 
 def _name(options: EmbedderOptions, folder: Path) -> str:
     # A path as a name would differ from machine to machine.
-    return folder.name if Path(options.model).expanduser().is_dir() else options.model
+    return folder.name if Path(os.path.expanduser(options.model)).is_dir() else options.model
 
 
 def _plain_pooling(options: EmbedderOptions, row: ModelRow | None) -> str:

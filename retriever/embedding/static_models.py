@@ -10,6 +10,7 @@ Nothing is cut: model2vec's own limit of 512 tokens is not taken over.
 
 import functools
 import json
+import os
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -71,7 +72,7 @@ def open_static(options: EmbedderOptions, folder: Path, weights: Path) -> Static
             "is not known to have been trained for others. Leave it unset."
         )
     lexicon.keep(dimension)
-    is_path = Path(options.model).expanduser().is_dir() or options.path is not None
+    is_path = Path(os.path.expanduser(options.model)).is_dir() or options.path is not None
     query, chunk = stored if row is None else (row.query_prefix, row.chunk_prefix)
     fingerprint = EmbeddingFingerprint(
         backend="static",

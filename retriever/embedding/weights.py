@@ -6,6 +6,7 @@ package with the default model's weights, the Hugging Face hub. Pickled weights 
 
 import importlib.util
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,7 +65,7 @@ def find_model_here(options: EmbedderOptions) -> Path | None:
 
 
 def _as_folder(model: str) -> Path | None:
-    path = Path(model).expanduser()
+    path = Path(os.path.expanduser(model))
     is_folder = path.is_dir() and (
         (path / "config.json").exists() or (path / "modules.json").exists()
     )
@@ -72,7 +73,7 @@ def _as_folder(model: str) -> Path | None:
 
 
 def _from_path(folder: Path) -> Path:
-    folder = folder.expanduser()
+    folder = Path(os.path.expanduser(folder))
     why = _unusable(folder)
     if why:
         raise SettingsError(

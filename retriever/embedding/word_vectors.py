@@ -9,6 +9,7 @@ each new one changed them all.
 """
 
 import functools
+import os
 import re
 import threading
 from collections.abc import Sequence
@@ -43,7 +44,7 @@ def open_word_vectors(options: EmbedderOptions) -> StaticEmbedder:
     Raises:
         SettingsError: there is no such file, it holds no word vectors, or an option contradicts it.
     """
-    path = (options.path or Path(options.model)).expanduser()
+    path = Path(os.path.expanduser(options.path or options.model))
     table = read_words(path) if is_pickle(path) else None
     dimension = table.vectors.shape[1] if table else read_shape(path).dimension
     pooling = "sif" if options.pooling == "auto" else options.pooling
