@@ -294,6 +294,27 @@ def test_a_user_without_a_home_folder_is_told_to_set_home(
     assert not (tmp_path / "~").exists()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere names of files are always Unicode")
+def test_a_name_that_the_locale_cannot_write_is_an_error_that_says_what_to_set(
+    tmp_path: Path,
+) -> None:
+    ascii_only = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    ascii_only["RETRIEVER_EMBEDDING__BACKEND"] = "retriever.testing:HashingEmbedder"
+    (tmp_path / "mine.toml").write_text('[storage]\npath = "zust\u00e4nde"\n', encoding="utf-8")
+    ended = subprocess.run(
+        [*RETRIEVER, "ingest", ".", "--config", "mine.toml"],
+        capture_output=True,
+        check=False,
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if "RETRIEVER_" not in name}
+        | ascii_only,
+        text=True,
+    )
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "PYTHONUTF8=1" in ended.stderr
+    assert "fault of retriever" not in ended.stderr
+
+
 @pytest.mark.slow
 def test_a_reader_that_goes_away_is_no_error(start: Start, many: Path) -> None:
     start("ingest", str(many)).communicate(timeout=60)

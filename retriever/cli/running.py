@@ -132,9 +132,21 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         except OSError as error:  # a full disk, a folder that may not be written
             _show_error(f"{error}. Run it again with --debug to see where.", debug=debug)
         except Exception as error:  # noqa: BLE001  # a person gets one line, whatever went wrong
-            text = f"{type(error).__name__}: {error}. This is a fault of retriever itself."
-            _show_error(f"{text} Run it again with --debug to see where.", debug=debug)
+            _show_error(_explain(error), debug=debug)
     sys.exit(EXIT_ERROR)
+
+
+def _explain(error: Exception) -> str:
+    """An error that nobody expected, in words."""
+    encoding = sys.getfilesystemencoding()
+    if isinstance(error, UnicodeEncodeError) and encoding != "utf-8":
+        letters = error.object[error.start : error.end]
+        return (
+            f"This system's encoding of file names, {encoding}, has no {letters!r}. Set the "
+            "environment variable PYTHONUTF8=1, or LC_ALL to a locale of UTF-8 such as C.UTF-8."
+        )
+    text = f"{type(error).__name__}: {error}. This is a fault of retriever itself."
+    return f"{text} Run it again with --debug to see where."
 
 
 def _collect_seldom() -> None:
