@@ -163,6 +163,17 @@ def test_fields_of_a_request_keep_the_names_that_they_were_given(
     assert getattr(read.embedding, table) == {"taskType": "DOCUMENT", "input_type": "a"}
 
 
+@pytest.mark.parametrize("key", ["embedding.query_fields", "embedding.chunk_fields"])
+def test_fields_of_a_request_say_how_a_variable_keeps_capitals(
+    monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    description = next(told for name, _, _, told in Settings.load().describe() if name == key)
+    assert "names with capitals are kept only in JSON" in description
+    variable = f"RETRIEVER_{key.replace('.', '__').upper()}"
+    monkeypatch.setenv(variable, '{"inputType": "a"}')
+    assert getattr(Settings.load().embedding, key.rpartition(".")[2]) == {"inputType": "a"}
+
+
 def test_a_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))

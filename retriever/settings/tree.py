@@ -144,10 +144,14 @@ class EmbeddingSettings(Section):
         {}, description="HTTP headers for that server, such as Azure's api-key."
     )
     query_fields: dict[str, str | bool | int] = Field(
-        {}, description='Fields to add to each request for a query, as in {input_type = "query"}.'
+        {},
+        description='Fields to add to each request for a query, as in {input_type = "query"}; '
+        "in a variable of the environment, names with capitals are kept only in JSON.",
     )
     chunk_fields: dict[str, str | bool | int] = Field(
-        {}, description="Fields to add to each request for chunks (OpenAI's protocol)."
+        {},
+        description="Fields to add to each request for chunks (OpenAI's protocol); "
+        "in a variable of the environment, names with capitals are kept only in JSON.",
     )
     timeout_s: Seconds = Field(60.0, description="Time limit of one call to a provider.")
     max_attempts: Positive = Field(
