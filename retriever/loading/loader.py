@@ -15,7 +15,7 @@ from retriever.loading.reading import read_file_bytes
 from retriever.loading.supervision import ParserProcess
 from retriever.records import CorpusFile, Document
 
-READING_VERSION = 1
+READING_VERSION = 2
 """Grows with every change that makes a reader yield another text."""
 _PARSERS = ("charset-normalizer", "lxml", "pypdfium2", "trafilatura", "xberg")
 _HASHED_AT_ONCE_BYTES = 1 << 20
