@@ -67,7 +67,7 @@ class CollectionState:
     previous: str | None = None
     """The physical collection that answered before the last swap: where rollback leads."""
     previous_run: Run | None = None
-    """The ingest into it that was interrupted; a rollback makes it `run` again."""
+    """The ingest into it that was interrupted, which a rollback has to remember."""
 
     def metadata(self) -> dict[str, Any]:
         """As Chroma metadata."""

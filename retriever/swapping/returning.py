@@ -73,8 +73,7 @@ def _switch(
     """
     back = store.physical(previous)
     is_swap = state.run is not None and state.run.kind == "swap"
-    run = state.previous_run or (state.run if is_swap else None)
-    left = None if is_swap else state.run
+    run, left = state.previous_run or state.run, None if is_swap else state.run
     if previous not in store.torn():
         switched = state.next(live=previous, previous=state.live, run=run, previous_run=left)
         return save_in_step(settings, store, switched, back)
