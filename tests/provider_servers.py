@@ -56,6 +56,7 @@ class ProviderServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.faults: list[Fault] = []
         self.requests: list[Recorded] = []
+        self.connections = 0
         self.shuffled = False
         self.knows_base64 = True
         self.most_texts = 10**9
@@ -76,6 +77,11 @@ class ProviderServer(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}/v1"
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Counted before it is known what is asked."""
+        self.connections += 1
+        super().process_request(request, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Clients that gave up are no news."""

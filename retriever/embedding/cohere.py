@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from retriever.embedding.catalogue import find_row
+from retriever.embedding.guarding import hooks
 from retriever.embedding.masking import Mask
 from retriever.embedding.openai import ABOUT_SIZE, PACE_SETTINGS, TRANSIENT_STATUS
 from retriever.embedding.options import EmbedderOptions
@@ -140,7 +141,9 @@ class CohereProvider:
         with self._lock:
             if self._client is None:
                 # The client never closes a connection that it made itself.
-                self._http = httpx.Client(timeout=self._options.timeout_s, follow_redirects=True)
+                self._http = httpx.Client(
+                    timeout=self._options.timeout_s, follow_redirects=True, event_hooks=hooks()
+                )
                 weakref.finalize(self, self._http.close)
                 self._client = cohere.ClientV2(
                     api_key=self._key.get_secret_value(),

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retriever.embedding.catalogue import ModelRow, find_row
+from retriever.embedding.guarding import hooks
 from retriever.embedding.masking import URL_CREDENTIALS, Mask, read_headers
 from retriever.embedding.options import EmbedderOptions
 from retriever.embedding.provider import Answer, Limits, OverLimit, Side, TooLargeError
@@ -205,10 +206,13 @@ class OpenAIProvider:
             default_headers=self._headers,
             timeout=self._options.timeout_s,
             max_retries=0,
+            http_client=openai.DefaultHttpxClient(event_hooks=hooks()),
         )
 
     def _explained(self, error: Exception, openai: Any) -> EmbeddingError:
         """Our error for one of the client's."""
+        if isinstance(error.__cause__, EmbeddingRejected):
+            return error.__cause__
         if isinstance(error, openai.APITimeoutError):
             limit = f"{self._options.timeout_s:g} s"
             return EmbeddingUnavailable(
