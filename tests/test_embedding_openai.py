@@ -241,6 +241,42 @@ def test_one_failure_stops_the_rest(server: ProviderServer) -> None:
     assert len(server.requests) == 1
 
 
+UNLIKE_OPENAI: list[dict[str, Any]] = [
+    {"error": "input is longer than the context length"},
+    {"detail": [{"loc": ["body", "input"], "msg": "exceeds the maximum"}]},
+    {"error": {"reason": "too many tokens"}},
+]
+"""How servers that only speak much of the protocol say that a call is too large."""
+
+
+@pytest.mark.parametrize("body", UNLIKE_OPENAI)
+def test_a_batch_is_halved_in_whatever_shape_a_server_says_that_it_is_too_large(
+    server: ProviderServer, body: dict[str, Any]
+) -> None:
+    server.faults = [Fault(status=400, body=body)]
+    assert opened(server).embed_chunks(["cat", "dog"]).shape == (2, DIMENSION)
+    assert [len(request.texts) for request in server.requests] == [2, 1, 1]
+
+
+def test_a_server_that_refuses_base64_as_a_validator_does_is_asked_for_numbers(
+    server: ProviderServer,
+) -> None:
+    detail = [{"type": "literal_error", "loc": ["body", "encoding_format"], "input": "base64"}]
+    server.faults = [Fault(status=422, body={"detail": detail})]
+    opened(server).embed_chunks(["cat"])
+    assert [one.body["encoding_format"] for one in server.requests] == ["base64", "float"]
+
+
+@pytest.mark.parametrize("status", [400, 404, 422, 503])
+@pytest.mark.parametrize("body", [{"detail": "no such model"}, {"error": "no such model"}])
+def test_an_error_says_what_the_server_said_in_whatever_shape(
+    server: ProviderServer, body: dict[str, Any], status: int
+) -> None:
+    server.faults = [Fault(status=status, body=body)]
+    with pytest.raises(EmbeddingError, match="no such model"):
+        opened(server, max_attempts=1).embed_chunks(["cat"])
+
+
 @pytest.mark.parametrize(
     "fault",
     [

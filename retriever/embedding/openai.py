@@ -6,7 +6,7 @@ import re
 import threading
 import urllib.parse
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -234,8 +234,8 @@ class OpenAIProvider:
         )
 
     def _refusal(self, error: Any) -> EmbeddingError:
-        status, said = error.status_code, self._mask.quoted(str(error.message))
-        answer = f"{self._server} answered {status} for {self._options.model}: {said.rstrip(' .')}."
+        status, said = error.status_code, self._mask.quoted(_said(error)).strip(" .\n")
+        answer = f"{self._server} answered {status} for {self._options.model}: {said}."
         no_money = _NO_MONEY in (error.code, error.type)
         too_large = status == 413 or (status == 400 and ABOUT_SIZE.search(said))
         if too_large or (status == 429 and _BEYOND_A_MINUTE.search(said)):
@@ -265,11 +265,15 @@ def _without_credentials(url: str) -> str:
     return URL_CREDENTIALS.sub("", url).partition("?")[0]
 
 
+def _said(error: Any) -> str:
+    """What a server said of its refusal: OpenAI's field, or the whole answer of another."""
+    message = error.body.get("message") if isinstance(error.body, Mapping) else None
+    return message if isinstance(message, str) else error.response.text or "no reason"
+
+
 def _about_encoding(error: Exception) -> bool:
-    said = str(error).lower()
-    return getattr(error, "status_code", 0) in (400, 422) and (
-        "encoding_format" in said or "base64" in said
-    )
+    said = _said(error).lower() if getattr(error, "status_code", 0) in (400, 422) else ""
+    return "encoding_format" in said or "base64" in said
 
 
 def _read(response: Any, count: int, limits: RateLimits) -> Answer:
