@@ -1,17 +1,24 @@
 """What a provider's server cannot make its client do."""
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 from provider_servers import DIMENSION, Fault, ProviderServer, provider_server
 from pydantic import SecretStr
 
 from retriever.embedding import retrying
+from retriever.embedding.background import done_within
+from retriever.embedding.calls import Calls
 from retriever.embedding.opening import open_embedder
 from retriever.embedding.options import EmbedderOptions
+from retriever.embedding.provider import Answer, Limits, Side
 from retriever.embedding.remote import RemoteEmbedder
-from retriever.errors import EmbeddingRejected
+from retriever.embedding.spending import Budget
+from retriever.errors import EmbeddingRejected, EmbeddingUnavailable
+from retriever.testing import HashingEmbedder
 
 BACKENDS = ("openai", "cohere")
 
@@ -77,3 +84,58 @@ def test_a_redirect_within_the_same_server_is_followed(
         server.faults[0].headers["Location"] += "dings"
     assert opened(server, backend).embed_chunks(["cat"]).shape == (1, DIMENSION)
     assert len(server.requests) == 2
+
+
+class LateProvider:
+    """Answers its first call when it is told to, or at last after five seconds."""
+
+    def __init__(self) -> None:
+        self.told = threading.Event()
+        self.calls = 0
+
+    def call(self, texts: Sequence[str], side: Side) -> Answer:
+        self.calls += 1
+        if self.calls == 1:
+            self.told.wait(5.0)
+        return Answer(np.ones((len(texts), DIMENSION)), tokens=1)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def late_calls(provider: LateProvider, *, max_attempts: int) -> Calls:
+    return Calls(
+        provider,
+        HashingEmbedder(dimension=DIMENSION).fingerprint,
+        EmbedderOptions(model="m", timeout_s=0.25, max_attempts=max_attempts),
+        limits=Limits(texts=10, tokens=1000),
+        budget=Budget(None, 0.0),
+    )
+
+
+@pytest.fixture
+def provider() -> Iterator[LateProvider]:
+    provider = LateProvider()
+    yield provider
+    provider.told.set()
+
+
+def test_a_call_that_is_never_silent_and_never_done_ends_at_four_times_the_limit(
+    provider: LateProvider,
+) -> None:
+    with pytest.raises(EmbeddingUnavailable, match=r"after 1 s, 4 times embedding\.timeout_s"):
+        late_calls(provider, max_attempts=1).embed(["cat"], [1], "chunk", lambda *_: None)
+
+
+def test_a_call_that_was_given_up_is_tried_again(provider: LateProvider) -> None:
+    vectors = late_calls(provider, max_attempts=2).embed(["cat"], [1], "chunk", lambda *_: None)
+    assert vectors.shape == (1, DIMENSION)
+    assert provider.calls == 2
+
+
+def test_an_error_of_the_work_itself_is_raised_as_it_is() -> None:
+    def fail() -> None:
+        raise TimeoutError("of its own")
+
+    with pytest.raises(TimeoutError, match="of its own"):
+        done_within(fail, 60.0, late="late")

@@ -5,10 +5,11 @@ What an answer brings is handed over at once: whatever happens to the calls besi
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, wait
+from concurrent.futures import FIRST_EXCEPTION, wait
 
 import numpy as np
 
+from retriever.embedding.background import begun, done_within
 from retriever.embedding.options import EmbedderOptions
 from retriever.embedding.pacing import Pace, Stopped
 from retriever.embedding.provider import Answer, Limits, OverLimit, Provider, Side, TooLargeError
@@ -24,6 +25,9 @@ LEAST_TEXTS_PER_CALL = 64
 """Work is not spread over so many calls that each one is mostly overhead."""
 GRACE_S = 10.0
 """After a failure, what is under way is paid for already: so long it is waited for."""
+
+TIMEOUTS_PER_CALL = 4
+"""A provider's client limits silence alone; one that sends a byte now and then is never silent."""
 
 MOST_CHARGED = 10
 """Times the tokens counted, which are never too few, that a charge is believed up to."""
@@ -48,6 +52,7 @@ class Calls:
         self._fingerprint = fingerprint
         self._concurrency = options.concurrency
         self._max_attempts = options.max_attempts
+        self._longest_call_s = TIMEOUTS_PER_CALL * options.timeout_s
         self._limits = limits
         self._budget = budget
         self._most_texts = limits.texts
@@ -151,7 +156,7 @@ class Calls:
         limits, refused, retry_after_s = NOT_TOLD, False, None
         charged = None
         try:
-            answer = self._provider.call(texts, side)
+            answer = self._called(texts, side)
             charged, limits = _charged(answer, expected), answer.limits
         except OverLimit as error:
             limits, refused, retry_after_s = error.limits, True, error.retry_after_s
@@ -166,6 +171,16 @@ class Calls:
                 self._pace.fail(turn, limits=limits, refused=refused, retry_after_s=retry_after_s)
         return answer
 
+    def _called(self, texts: Sequence[str], side: Side) -> Answer:
+        """One call, given up where it takes too long as a whole."""
+        return done_within(
+            lambda: self._provider.call(texts, side),
+            self._longest_call_s,
+            late=f"{self._fingerprint.model} was not done with a call after "
+            f"{self._longest_call_s:g} s, {TIMEOUTS_PER_CALL} times embedding.timeout_s. Try "
+            "again, or raise embedding.timeout_s.",
+        )
+
 
 def _charged(answer: Answer, expected: int) -> int:
     """The tokens that a call was charged, as far as what the provider says can be believed.
@@ -173,25 +188,6 @@ def _charged(answer: Answer, expected: int) -> int:
     A number out of all proportion would end the budget at once, or hold the next call for years.
     """
     return min(answer.tokens, MOST_CHARGED * expected) or expected
-
-
-def _begun(work: Callable[[], None]) -> Future[None]:
-    """Work on a thread that does not keep Python from ending, as a pool's threads would.
-
-    A call that is never answered is waited for by its time limit alone, which may be minutes.
-    """
-    future: Future[None] = Future()
-
-    def run() -> None:
-        try:
-            work()
-        except BaseException as error:  # noqa: BLE001  (kept by the work, which is asked for it)
-            future.set_exception(error)
-        else:
-            future.set_result(None)
-
-    threading.Thread(target=run, name="retriever-call", daemon=True).start()
-    return future
 
 
 class _Work:
@@ -217,7 +213,7 @@ class _Work:
             self._work()
             return
         workers = min(self._calls.concurrency, len(self._texts))
-        futures = [_begun(self._work) for _ in range(workers)]
+        futures = [begun(self._work) for _ in range(workers)]
         try:
             wait(futures, return_when=FIRST_EXCEPTION)
         finally:

@@ -153,7 +153,9 @@ class EmbeddingSettings(Section):
         description="Fields to add to each request for chunks (OpenAI's protocol); "
         "in a variable of the environment, names with capitals are kept only in JSON.",
     )
-    timeout_s: Seconds = Field(60.0, description="Time limit of one call to a provider.")
+    timeout_s: Seconds = Field(
+        60.0, description="Longest silence of a provider; a whole call may take 4 times as long."
+    )
     max_attempts: Positive = Field(
         6, description="Tries of one call while its failure is transient."
     )
