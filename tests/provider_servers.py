@@ -1,6 +1,7 @@
 """Servers on this machine that speak the protocols of OpenAI and Cohere, faults included."""
 
 import base64
+import gzip
 import json
 import socket
 import struct
@@ -29,6 +30,8 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     kind: str = ""
     """reset, slow, cut, garbage, deep, kill, fewer, doubled, nan, zero, narrow; empty: none."""
+    packed: int = 0
+    """Blanks around the answer, with which it is sent as gzip; 0 sends it as it is."""
 
 
 @dataclass(slots=True)
@@ -122,7 +125,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self._charge(recorded)
             answer = self._cohere if self.path.endswith("/embed") else self._openai
-            self._send(200, answer(recorded, fault) | (fault.body or {}), told)
+            self._send(200, answer(recorded, fault) | (fault.body or {}), told, packed=fault.packed)
 
     def _limits(self, recorded: Recorded) -> tuple[bool, dict[str, str]]:
         """Whether a request is within the limits, and the headers that tell of them."""
@@ -209,10 +212,18 @@ class Handler(BaseHTTPRequestHandler):
         }
 
     def _send(
-        self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None
+        self,
+        status: int,
+        body: dict[str, Any],
+        headers: dict[str, str] | None = None,
+        *,
+        packed: int = 0,
     ) -> None:
         content = json.dumps(body).encode()
         self.send_response(status)
+        if packed:
+            content = gzip.compress(b" " * packed + content)
+            self.send_header("Content-Encoding", "gzip")
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         for name, value in (headers or {}).items():

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from provider_servers import DIMENSION, Fault, ProviderServer, provider_server
@@ -12,6 +13,7 @@ from pydantic import SecretStr
 from retriever.embedding import retrying
 from retriever.embedding.background import done_within
 from retriever.embedding.calls import Calls
+from retriever.embedding.guarding import BYTES_PER_NUMBER, SPARE_BYTES, prepare, read_bounded
 from retriever.embedding.opening import open_embedder
 from retriever.embedding.options import EmbedderOptions
 from retriever.embedding.provider import Answer, Limits, Side
@@ -84,6 +86,40 @@ def test_a_redirect_within_the_same_server_is_followed(
         server.faults[0].headers["Location"] += "dings"
     assert opened(server, backend).embed_chunks(["cat"]).shape == (1, DIMENSION)
     assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_answer_is_read_no_further_than_vectors_can_reach(
+    server: ProviderServer, backend: str
+) -> None:
+    """A small body that unpacks to a large one costs what its reader lets it cost."""
+    server.faults = [Fault(packed=SPARE_BYTES + 2048 * DIMENSION * BYTES_PER_NUMBER)]
+    with pytest.raises(EmbeddingUnavailable, match=r"more than [\d,]+ bytes"):
+        opened(server, backend, max_attempts=1).embed_chunks(["cat"])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_packed_answer_is_read_as_the_one_in_it(server: ProviderServer, backend: str) -> None:
+    plain = opened(server, backend).embed_chunks(["cat", "dog"])
+    server.faults = [Fault(packed=1000)]
+    np.testing.assert_array_equal(opened(server, backend).embed_chunks(["cat", "dog"]), plain)
+
+
+@pytest.mark.parametrize("encoding", ["gzip, gzip", "br", "zstd"])
+def test_only_packings_that_were_asked_for_are_unpacked(encoding: str) -> None:
+    """Others, and one within another, grow without measure."""
+    url = httpx.URL("http://127.0.0.1:9")
+    request = httpx.Request("POST", url, headers={"Accept-Encoding": "gzip, br, zstd"})
+    prepare(request)
+    assert request.headers["Accept-Encoding"] == "gzip, deflate"
+    answer = httpx.Response(
+        200,
+        headers={"Content-Encoding": encoding},
+        stream=httpx.ByteStream(b"x"),
+        request=request,
+    )
+    with pytest.raises(EmbeddingUnavailable, match="was not asked for"):
+        read_bounded(answer, most_bytes=100)
 
 
 class LateProvider:

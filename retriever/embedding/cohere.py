@@ -64,7 +64,7 @@ def open_cohere(options: EmbedderOptions) -> RemoteEmbedder:
     )
     count, _ = open_counter(options, reads_cl100k=False)
     return RemoteEmbedder(
-        CohereProvider(options, fingerprint.model),
+        CohereProvider(options, fingerprint.model, dimension),
         fingerprint,
         options,
         limits=LIMITS,
@@ -76,7 +76,7 @@ def open_cohere(options: EmbedderOptions) -> RemoteEmbedder:
 class CohereProvider:
     """Calls to `/v2/embed` through the official client, whose own retries are off."""
 
-    def __init__(self, options: EmbedderOptions, model: str) -> None:
+    def __init__(self, options: EmbedderOptions, model: str, dimension: int) -> None:
         """Keep what the client needs; it is imported by the first call.
 
         Raises:
@@ -86,6 +86,7 @@ class CohereProvider:
             raise SettingsError(f"{model} needs a key: set CO_API_KEY, or embedding.api_key.")
         self._options = options
         self._model = model
+        self._hooks = hooks(texts=LIMITS.texts, dimension=dimension)
         self._key = options.api_key
         self._mask = Mask(options.api_key)
         self._client: Any = None
@@ -142,7 +143,9 @@ class CohereProvider:
             if self._client is None:
                 # The client never closes a connection that it made itself.
                 self._http = httpx.Client(
-                    timeout=self._options.timeout_s, follow_redirects=True, event_hooks=hooks()
+                    timeout=self._options.timeout_s,
+                    follow_redirects=True,
+                    event_hooks=self._hooks,
                 )
                 weakref.finalize(self, self._http.close)
                 self._client = cohere.ClientV2(

@@ -147,6 +147,7 @@ class OpenAIProvider:
         self._mask = Mask(options.api_key, *options.headers.values())
         self._model = row.name if row and row.backend == "openai" else options.model
         shortened = row is not None and row.matryoshka and dimension != row.dimension
+        self._hooks = hooks(texts=LIMITS.texts, dimension=dimension)
         self._dimensions = dimension if shortened else None
         self._encoding = "base64"
         self._client: Any = None
@@ -206,12 +207,12 @@ class OpenAIProvider:
             default_headers=self._headers,
             timeout=self._options.timeout_s,
             max_retries=0,
-            http_client=openai.DefaultHttpxClient(event_hooks=hooks()),
+            http_client=openai.DefaultHttpxClient(event_hooks=self._hooks),
         )
 
     def _explained(self, error: Exception, openai: Any) -> EmbeddingError:
         """Our error for one of the client's."""
-        if isinstance(error.__cause__, EmbeddingRejected):
+        if isinstance(error.__cause__, EmbeddingError):
             return error.__cause__
         if isinstance(error, openai.APITimeoutError):
             limit = f"{self._options.timeout_s:g} s"
