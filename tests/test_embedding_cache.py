@@ -1,5 +1,7 @@
 """The vector cache: nothing is embedded twice, whatever happens to the file."""
 
+import contextlib
+import sqlite3
 import subprocess
 import sys
 import warnings
@@ -17,6 +19,8 @@ from retriever.embedding.options import EmbedderOptions
 from retriever.errors import EmbeddingError, EmbeddingUnavailable
 from retriever.protocols import Embedder, Vectors
 from retriever.testing import EmbedderContract, HashingEmbedder
+
+WIDTH = HashingEmbedder().fingerprint.dimension
 
 
 class CountingEmbedder(HashingEmbedder):
@@ -65,6 +69,29 @@ def test_vectors_come_back_bit_for_bit(cache: VectorCache) -> None:
     found = cache.get_many(embedder.fingerprint, ["three", "one two", "four"])
     assert set(found) == {"one two", "three"}
     np.testing.assert_array_equal(found["one two"], vectors[0])
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        b"\x01\x02",
+        "text",
+        12,
+        bytes(4 * WIDTH),
+        b"\xff\xff\x7f\x7f" * WIDTH,
+    ],
+    ids=["cut", "text", "number", "zeros", "far too long"],
+)
+def test_a_vector_that_the_disk_has_changed_is_embedded_again(
+    cache: VectorCache, tmp_path: Path, changed: object
+) -> None:
+    inner = CountingEmbedder()
+    caching = CachingEmbedder(inner, cache)
+    expected = caching.embed_chunks(["cat"])
+    with contextlib.closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection, connection:
+        connection.execute("UPDATE vectors SET vector = ?", (changed,))
+    np.testing.assert_array_equal(caching.embed_chunks(["cat"]), expected)
+    assert inner.asked == ["cat", "cat"]
 
 
 @pytest.mark.parametrize(

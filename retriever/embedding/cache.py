@@ -19,6 +19,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from retriever.embedding.vectors import is_sound
 from retriever.errors import EmbeddingError
 from retriever.protocols import Vectors
 from retriever.records import EmbeddingFingerprint
@@ -27,6 +28,7 @@ FILE_NAME = "vectors.sqlite3"
 BUSY_TIMEOUT_S = 30.0
 VARIABLES = 500
 """SQLite builds allow 999 variables in one statement at the least."""
+FLOAT_BYTES = 4
 SECONDS_PER_DAY = 86_400
 
 T = TypeVar("T")
@@ -92,15 +94,20 @@ class VectorCache:
     def get_many(
         self, fingerprint: EmbeddingFingerprint, texts: Sequence[str]
     ) -> dict[str, Vectors]:
-        """The cached vectors of those of `texts` that have one: text to float32 (dimension,)."""
+        """The cached vectors of those of `texts` that have one: text to float32 (dimension,).
+
+        What can be no vector of an embedder's, by its size or its length, is as if not there.
+        """
         key = bytes.fromhex(fingerprint_key(fingerprint))
         by_hash = {_text_hash(text): text for text in texts}
         found: dict[str, Vectors] = {}
         for hashes in _slices(list(by_hash), VARIABLES):
             for text_hash, blob in self._transact(partial(_select, key=key, hashes=hashes)):
-                vector = np.frombuffer(blob, dtype="<f4").astype(np.float32)
-                if vector.shape == (fingerprint.dimension,) and np.isfinite(vector).all():
-                    found[by_hash[text_hash]] = vector
+                # SQLite has no checksums: a disk may give back other bits than it was given.
+                if isinstance(blob, bytes) and len(blob) == fingerprint.dimension * FLOAT_BYTES:
+                    vector = np.frombuffer(blob, dtype="<f4").astype(np.float32)
+                    if is_sound(vector, fingerprint.dimension):
+                        found[by_hash[text_hash]] = vector
         return found
 
     def put_many(self, fingerprint: EmbeddingFingerprint, vectors: Mapping[str, Vectors]) -> None:
@@ -223,7 +230,7 @@ def _replace_damaged(path: Path, error: sqlite3.DatabaseError) -> sqlite3.Connec
 
 def _select(
     connection: sqlite3.Connection, key: bytes, hashes: Sequence[bytes]
-) -> list[tuple[bytes, bytes]]:
+) -> list[tuple[bytes, object]]:
     marks = ",".join("?" * len(hashes))
     # Nothing but question marks goes into the statement.
     statement = f"SELECT text, vector FROM vectors WHERE fingerprint=? AND text IN ({marks})"  # noqa: S608
