@@ -219,6 +219,32 @@ def test_a_notebook_becomes_markdown_with_fenced_code_and_text_outputs() -> None
     assert len(content.text) < 2200
 
 
+@pytest.mark.parametrize(
+    "opened",
+    [
+        "```python\nx = 1",
+        "~~~~\n```\nx",
+        "> ```\n> x",
+        "- ```\n  x",
+        "<!-- to do",
+        "```\n" + "x = 1\n" * 500 + "```\nend",
+    ],
+    ids=["fence", "longer fence", "quote", "item", "comment", "output that is shortened"],
+)
+@pytest.mark.parametrize("holds", ["cell", "output"])
+def test_what_one_part_of_a_notebook_leaves_open_hides_no_heading_of_the_next(
+    opened: str, holds: str
+) -> None:
+    output = {"output_type": "display_data", "data": {"text/markdown": opened}}
+    first = {
+        "cell": {"cell_type": "markdown", "source": opened},
+        "output": {"cell_type": "code", "source": "show()", "outputs": [output]},
+    }
+    cells = [first[holds], {"cell_type": "markdown", "source": "# Next\n\nText."}]
+    content = read(json.dumps({"cells": cells, "nbformat": 4}), "a.ipynb")
+    assert [heading.text for heading in content.headings] == ["Next"]
+
+
 def test_a_notebook_gives_the_cells_of_all_its_sheets_and_headings_of_any_level() -> None:
     def cell(level: object) -> dict[str, object]:
         return {"cell_type": "heading", "level": level, "source": f"Level {level}"}

@@ -78,6 +78,23 @@ def _markdown(text: str, start: int) -> Iterator[Heading]:
             return
 
 
+def closing(text: str) -> str:
+    """What ends the fence or the comment that a Markdown text leaves open; empty for most."""
+    fence, mark, passed = "", "", 0
+    for match in _CANDIDATE.finditer(text):
+        begin = match.start()
+        if begin < passed:
+            continue
+        if match["fence"]:
+            mark = mark if fence else match["fence"]
+            fence = _after_fence(fence, match["fence"], text[match.end() : _line_end(text, begin)])
+        elif match["comment"] and not fence:
+            passed = text.find("-->", begin)
+            if passed < 0:
+                return "-->"
+    return mark if fence else ""
+
+
 def _after_fence(fence: str, mark: str, rest: str) -> str:
     """The fence that is open after a line with a fence's mark, its indentation before it."""
     run = mark.lstrip(" \t>-*+.)0123456789")

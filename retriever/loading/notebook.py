@@ -71,7 +71,7 @@ def _blocks(cell: dict[str, object], language: str) -> Iterator[str]:
         level = str(cell.get("level", "1"))
         yield f"{'#' * (int(level) if level in _LEVELS else 1)} {source}"
     elif kind != "code":
-        yield source
+        yield _closed(source)
     else:
         yield _fenced(source, language)
         outputs = cell.get("outputs")
@@ -84,7 +84,7 @@ def _blocks(cell: dict[str, object], language: str) -> Iterator[str]:
 def _markdown(output: dict[str, object]) -> str:
     """What an output shows as Markdown: its plain text is only the name of a Python object."""
     data = output.get("data")
-    return _shortened(_joined(data.get("text/markdown"))) if isinstance(data, dict) else ""
+    return _closed(_shortened(_joined(data.get("text/markdown")))) if isinstance(data, dict) else ""
 
 
 def _output(output: dict[str, object]) -> str:
@@ -95,6 +95,12 @@ def _output(output: dict[str, object]) -> str:
     if output.get("output_type") in {"error", "pyerr"}:
         text = f"{output.get('ename')}: {output.get('evalue')}"
     return _shortened(_ANSI.sub("", text))
+
+
+def _closed(markdown: str) -> str:
+    """Markdown that leaves nothing open: a cell or an output is rendered by itself."""
+    end = headings.closing(markdown)
+    return f"{markdown}\n{end}" if end else markdown
 
 
 def _shortened(text: str) -> str:
