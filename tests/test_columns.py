@@ -2,7 +2,7 @@
 
 import operator
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import chromadb
@@ -172,3 +172,21 @@ def test_chromas_own_keys_are_left_to_chroma(key: str) -> None:
 def test_a_row_without_metadata_lacks_every_key() -> None:
     columns = Columns.read([None, {"a": 1}, {"a": None}])
     assert columns.mask({"a": {"$ne": 1}}).tolist() == [True, False, True]  # type: ignore[union-attr]
+
+
+class _Read(list[int]):
+    """A list that counts how often it is read from its beginning."""
+
+    times = 0
+
+    def __iter__(self) -> Iterator[int]:
+        self.times += 1
+        return super().__iter__()
+
+
+def test_a_filters_list_is_not_read_again_for_each_distinct_value_that_a_key_has() -> None:
+    asked = _Read(range(0, 1_000, 2))
+    mask = Columns.read([{"a": number} for number in range(500)]).mask({"a": {"$in": asked}})
+    assert mask is not None
+    assert mask.tolist() == [number % 2 == 0 for number in range(500)]
+    assert asked.times < 10

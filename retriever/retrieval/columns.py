@@ -142,10 +142,7 @@ def _condition(name: str, asked: Any) -> Callable[[Any], bool]:
     if name == "$eq":
         return lambda held: _equal(held, asked)
     if name == "$in":
-        texts = frozenset(one for one in asked if isinstance(one, str))
-        if len(texts) == len(asked):
-            return lambda held: isinstance(held, str) and held in texts
-        return lambda held: any(_equal(held, one) for one in asked)
+        return _one_of(asked)
     if name == "$contains":
         return lambda held: (
             isinstance(held, tuple)
@@ -153,6 +150,18 @@ def _condition(name: str, asked: Any) -> Callable[[Any], bool]:
         )
     order = _ORDERS[name]
     return lambda held: _is_number(held) and order(*_comparable(held, asked))
+
+
+def _one_of(asked: Sequence[Any]) -> Callable[[Any], bool]:
+    """What equals one of many values, each looked up: a column may hold as many of its own."""
+    numbers = [one for one in asked if _is_number(one)]
+    among: Mapping[type, frozenset[Any]] = {
+        str: frozenset(one for one in asked if type(one) is str),
+        bool: frozenset(one for one in asked if type(one) is bool),
+        int: frozenset(_comparable(0, one)[1] for one in numbers),
+        float: frozenset(_comparable(0.0, one)[1] for one in numbers),
+    }
+    return lambda held: type(held) in among and held in among[type(held)]
 
 
 def _equal(held: Any, asked: Any) -> bool:
