@@ -3,6 +3,7 @@
 import operator
 import random
 from collections.abc import Callable, Iterator
+from enum import IntEnum
 from typing import Any
 
 import chromadb
@@ -160,6 +161,26 @@ def test_columns_that_were_changed_are_those_of_the_rows_there_are_now(
     assert one is not None
     assert other is not None
     assert one.tolist() == other.tolist()
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        {"a": np.float64(1.5)},
+        {"a": {"$ne": np.float64(2)}},
+        {"a": [np.float64(1), np.float64(1.5)]},
+        {"a": IntEnum("Year", {"FIRST": 1}).FIRST},  # type: ignore[attr-defined]
+    ],
+)
+def test_numbers_of_other_libraries_hold_for_the_same_in_memory_as_in_chroma(
+    chroma: Any, where: dict[str, Any]
+) -> None:
+    translated = translate(where)
+    mask = Columns.read(make_rows()).mask(translated or {})
+    found = {int(one) for one in chroma.get(where=translated, include=[])["ids"]}
+    assert mask is not None
+    assert set(np.flatnonzero(mask).tolist()) == found
+    assert 0 < len(found) < ROWS
 
 
 @pytest.mark.parametrize("key", ["#document", "chroma:document"])

@@ -157,8 +157,10 @@ def _scalar(key: str, operator: str, value: object) -> str | int | float | bool:
         raise QueryError(f"{operator} on {key!r} compares with numbers of 64 bits, not {value}.")
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode("utf-8")
-    if isinstance(value, (int, float)):
+    if isinstance(value, bool):
         return value
+    if isinstance(value, (int, float)):  # numpy's and enumerations' own kinds are plain numbers
+        return int(value) if isinstance(value, int) else float(value)
     raise QueryError(
         f"{operator} on {key!r} compares with text, numbers or true and false, not {value!r}."
     )
