@@ -76,6 +76,22 @@ def test_it_ranks_by_the_words_in_common(filled: Callable[..., LexicalIndex]) ->
         ("Since v1.26.3 it works.", ["1.26.3", "v1.26.3", "1.26"]),
         ("Written in C++ once.", ["C++", "c++"]),
         ("A budget of 1,000,000 francs.", ["1,000,000"]),
+        (
+            "Begin with org.springframework.context.annotation.AnnotationConfigApplicationContext.",
+            ["AnnotationConfigApplicationContext", "application"],
+        ),
+        (
+            "See https://docs.example.com/en/latest/reference/api/configuration/proxy_settings.html.",
+            ["proxy_settings", "settings", "html"],
+        ),
+        (
+            "def test_a_reader_of_a_folder_that_vanished_goes_on_until_its_gasket_is_closed():",
+            ["gasket", "closed"],
+        ),
+        (
+            f"2024-01-05,{','.join(map(str, range(1000, 1060)))},3.75,17",
+            ["1007", "1059", "3.75", "17", "2024-01-05"],
+        ),
     ],
 )
 def test_identifiers_are_found_whole_and_by_part(

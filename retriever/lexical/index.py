@@ -31,7 +31,7 @@ from retriever.records import Candidate
 
 LEXICAL = "lexical"
 """The ranker's name in candidates."""
-_ANALYSIS = "words-4"
+_ANALYSIS = "words-5"
 """Version of the analysis: an index made by another is made anew."""
 _NEVER = (0, 0, 0)
 """The stamp of what is to be looked at again the next time."""

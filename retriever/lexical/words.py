@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 LONGEST_WORD_CHARACTERS = 64
-"""What is longer is data, not a word: its beginning stands for it."""
+"""What is longer is data, not a word: its beginning stands for it. The parts of a longer address or
+name are words of their own."""
 MOST_PARTS = 24
 """Parts of one identifier that can be searched for; a longer path is found by its first ones."""
 MOST_PIECES = 4
@@ -87,9 +88,17 @@ def _pairs(run: str) -> Iterator[Word]:
 
 
 def _spaced_words(token: str) -> list[Word]:
-    token = token[:LONGEST_WORD_CHARACTERS].strip("_")
+    token = token.strip("_")
     if token.isalpha() and (token.islower() or token[1:].islower()):
-        return [Word(token.casefold(), exact=False)]  # nine of ten: a plain word
+        return [_plain(token)]  # nine of ten: a plain word
+    fields = token.split(",")  # a large number, or a row of numbers without spaces
+    found: dict[Word, None] = {_whole(token): None} if len(fields) > 1 else {}
+    for field in fields:
+        found.update(dict.fromkeys(_identifier_words(field)))
+    return list(found)
+
+
+def _identifier_words(token: str) -> list[Word]:
     names = [name.strip("_") for name in _NAME_JOINTS.split(token)]
     found: dict[Word, None] = {}
     if token not in names:
@@ -97,6 +106,8 @@ def _spaced_words(token: str) -> list[Word]:
     for number in _versions(token):
         found[_whole(number)] = None
     for name in filter(None, names):
+        if len(found) >= MOST_PARTS:
+            break
         found.update(dict.fromkeys(_name_words(name)))
     return list(found)[:MOST_PARTS]
 
@@ -109,9 +120,9 @@ def _name_words(name: str) -> Iterator[Word]:
         pieces = _EDGES.split(hump)
         if 1 < len(pieces) <= MOST_PIECES:
             yield _whole(hump)
-            yield from (Word(piece.casefold(), exact=False) for piece in pieces)
+            yield from map(_plain, pieces)
         else:
-            yield Word(hump.casefold(), exact=False)
+            yield _plain(hump)
 
 
 def _versions(token: str) -> Iterator[str]:
@@ -123,4 +134,8 @@ def _versions(token: str) -> Iterator[str]:
 
 
 def _whole(text: str) -> Word:
-    return Word(text.casefold(), exact=True)
+    return Word(text[:LONGEST_WORD_CHARACTERS].casefold(), exact=True)
+
+
+def _plain(text: str) -> Word:
+    return Word(text[:LONGEST_WORD_CHARACTERS].casefold(), exact=False)
