@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -200,6 +201,33 @@ def test_a_reranker_that_fails_for_good_is_an_error(ask: Ask) -> None:
         ask("hall", **{"reranking.backend": "test_refining:FailingReranker"})
     with pytest.raises(SettingsError, match=r"reranking\.backend"):
         ask("hall", **{"reranking.backend": "none-such"})
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        np.ones(1, np.float32),
+        np.full(2, np.nan, np.float32),
+        np.array([-3.0, 7.5], np.float32),
+        np.ones((2, 1), np.float32),
+        None,
+        ["good", "bad"],
+        OSError("the disk is full"),
+    ],
+    ids=repr,
+)
+def test_an_answer_of_a_reranker_that_is_no_score_for_each_text_is_refused_in_words(
+    answer: Any,
+) -> None:
+    class Odd:
+        def rerank(self, query: str, texts: Sequence[str]) -> Vectors:
+            if isinstance(answer, Exception):
+                raise answer
+            return cast(Vectors, answer)
+
+    reordering = Reordering(lambda _: Odd(), timeout_s=5.0)
+    with pytest.raises(RerankingError, match="The reranker Odd "):
+        reordering.scores("hall", ["a hall", "a gate"], HashingEmbedder)
 
 
 def test_calls_that_were_given_up_are_bounded() -> None:

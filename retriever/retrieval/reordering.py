@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
-from retriever.errors import RerankingUnavailable
+from retriever.errors import RerankingError, RerankingUnavailable, RetrieverError
 from retriever.protocols import Embedder, Loadable, Reranker, Vectors
+from retriever.reranking.scores import checked
 
 MOST_UNDER_WAY = 8
 """Calls that were given up and have not ended; beyond this no further one is started."""
@@ -52,7 +53,7 @@ class Reordering:
 
         Raises:
             RerankingUnavailable: the reranker failed in a way that may pass, or took too long.
-            RerankingError: it failed for good.
+            RerankingError: it failed for good, or its answer is not one score for each text.
             SettingsError: there is no such reranker.
         """
         reranker = self._ready(embedder)
@@ -82,9 +83,15 @@ class Reordering:
             raise RerankingUnavailable(
                 f"{reranker!r} took longer than reranking.timeout_s, {self._timeout_s:g} s."
             ) from None
+        name = type(reranker).__name__
+        if isinstance(answer, Exception) and not isinstance(answer, RetrieverError):
+            raise RerankingError(
+                f"The reranker {name} raised {type(answer).__name__}: {answer}. Mend it, or set "
+                "reranking.backend to another one."
+            ) from answer
         if isinstance(answer, BaseException):
             raise answer
-        return answer
+        return checked(answer, count=len(texts), model=name)
 
     def close(self) -> None:
         """Close the reranker's connections, if it has any. Safe to repeat."""
