@@ -23,11 +23,15 @@ Order = Literal["relevance", "document", "edges"]
 
 MOST_DUPLICATES_NAMED = 3
 _INVISIBLE = (
-    r"\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e"
-    r"\u2060-\u2064\u2066-\u206f\ufe00-\ufe0f\ufeff"
+    r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    r"\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+    r"\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
+"""Control characters, and what Unicode says to draw nothing for (Default_Ignorable_Code_Point)."""
 _NAME = f"[{_INVISIBLE}]*".join("passage")
-_DELIMITER = re.compile(rf"<(?=[\s/{_INVISIBLE}]*{_NAME}(?:[{_INVISIBLE}]*s)?\b)", re.IGNORECASE)
+_DELIMITER = re.compile(
+    rf"<(?=[\s/{_INVISIBLE}]*{_NAME}(?:[{_INVISIBLE}]*s)?(?:\b|[{_INVISIBLE}]))", re.IGNORECASE
+)
 _BACKTICKS = re.compile(r"`+")
 _LINE_BREAK = re.compile(r"(\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029])")
 _INDENT = "  "
