@@ -65,6 +65,27 @@ def test_of_one_model_scores_are_those_of_each_collection_alone(two: MakeSetting
     assert {each.id: each.score for each in together if each.collection == "manuals"} == alone
 
 
+def test_of_one_model_the_chunks_of_a_joined_passage_keep_their_own_scores(
+    two: MakeSettings, tmp_path: Path
+) -> None:
+    long = tmp_path / "long"
+    long.mkdir()
+    steps = ("Hold the red button of the pump.", "Wait until the lamp is green, then go home.")
+    (long / "steps.md").write_text("\n\n".join(" ".join([step] * 6) for step in steps), "utf-8")
+    ingest(long, two(collection="manuals"))
+    joining = two(collection="manuals", retrieval__merge_neighbours=True)
+    with (
+        Retriever.open(joining, collections=["manuals", "minutes"]) as both,
+        Retriever.open(joining) as one,
+    ):
+        question = "hold the red button until the lamp is green"
+        together = {each.id: each for each in both.retrieve(question)}
+        joined = next(each for each in one.retrieve(question) if len(each.parts) > 1)
+    scores = [part.score for part in joined.parts]
+    assert scores[0] > scores[1]
+    assert [part.score for part in together[joined.id].parts] == scores
+
+
 def test_where_the_reranker_failed_for_one_collection_its_scores_are_not_compared(
     two: MakeSettings,
 ) -> None:

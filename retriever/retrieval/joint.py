@@ -111,7 +111,10 @@ def _from(name: str, passage: Passage, *, comparable: bool) -> Passage:
         score=score,
         collection=name,
         duplicates=tuple(replace(one, collection=name) for one in passage.duplicates),
-        parts=tuple(replace(one, collection=name, score=score) for one in passage.parts),
+        parts=tuple(
+            replace(one, collection=name, score=one.score if comparable else score)
+            for one in passage.parts
+        ),
     )
 
 
