@@ -267,6 +267,8 @@ def test_a_collection_that_is_made_anew_beside_a_reader_is_seen_by_its_next_quer
         {"min_score": "0.1"},
         {"min_score": float("nan")},
         {"rewrite": lambda query: query},
+        {"rewrite": lambda _: None},
+        {"rewrite": lambda _: ["pump", None]},
     ],
 )
 def test_an_argument_of_another_kind_is_refused(ready: Settings, wrong: dict[str, Any]) -> None:
@@ -277,6 +279,8 @@ def test_an_argument_of_another_kind_is_refused(ready: Settings, wrong: dict[str
 def test_one_text_is_no_list_of_queries(ready: Settings) -> None:
     with Retriever.open(ready) as retriever, pytest.raises(QueryError, match="list"):
         retriever.retrieve_many("pump")
+    with Retriever.open(ready) as retriever, pytest.raises(QueryError, match="list"):
+        retriever.retrieve_many(None)  # type: ignore[arg-type]
 
 
 def test_a_blank_rewriting_is_left_out(ready: Settings) -> None:

@@ -136,7 +136,7 @@ class Retriever:
             RerankingError: the reranker failed for good; a passing failure is a warning.
         """
         rewritings = [] if rewrite is None else _texts(rewrite(_checked(query)))
-        worded = [query, *(one for one in rewritings if one.strip())]
+        worded = [query, *filter(None, map(_text, rewritings))]
         request = self._request(worded, top_k, where, min_score, mode)
         return self._answer(replace(request, is_one_query=True))[0]
 
@@ -257,18 +257,25 @@ class Retriever:
 
 
 def _checked(query: str) -> str:
-    if not isinstance(query, str):
-        raise QueryError(f"A query is text, not {type(query).__name__}.")
-    text = query.encode("utf-8", "replace").decode("utf-8").replace("\x00", " ").strip()
+    text = _text(query)
     if not text:
         raise QueryError("The query is empty. Ask for something.")
     return text
 
 
+def _text(query: str) -> str:
+    if not isinstance(query, str):
+        raise QueryError(f"A query is text, not {type(query).__name__}.")
+    return query.encode("utf-8", "replace").decode("utf-8").replace("\x00", " ").strip()
+
+
 def _texts(queries: Iterable[str]) -> list[str]:
     if isinstance(queries, str):
         raise QueryError(f"A list of queries is expected, not one text: [{queries!r:.80}].")
-    return list(queries)
+    try:
+        return list(queries)
+    except TypeError as error:
+        raise QueryError(f"A list of queries is expected, not {type(queries).__name__}.") from error
 
 
 def _limit(min_score: float) -> float:
