@@ -293,6 +293,21 @@ def test_an_ingest_skips_what_has_no_known_word_and_says_so(
             retriever.retrieve("zzz")
 
 
+def test_a_rewriting_without_a_known_word_takes_nothing_from_a_query_that_has_one(
+    corpus: Path, by_words: Settings
+) -> None:
+    ingest(corpus, by_words)
+    with Retriever.open(by_words) as retriever:
+        plain = [one.source for one in retriever.retrieve("feline cat")]
+        rewritten = [
+            one.source for one in retriever.retrieve("feline cat", rewrite=lambda _: ["z"])
+        ]
+        helped = [one.source for one in retriever.retrieve("zzz", rewrite=lambda _: ["feline cat"])]
+        with pytest.raises(NothingToEmbed, match="no word"):
+            retriever.retrieve("zzz", rewrite=lambda _: ["yyy"])
+    assert plain == rewritten == helped
+
+
 def test_an_ingest_tells_of_unknown_words_of_the_documents_alone(
     tmp_path: Path, by_words: Settings
 ) -> None:

@@ -112,9 +112,10 @@ def _embedded(snapshot: Snapshot, request: Request) -> tuple[Vectors, Sequence[i
         try:
             return embedder.embed_queries(request.queries), range(len(request.queries))
         except NothingToEmbed:
-            if request.mode != "hybrid":
-                raise
-            return _embed_known(embedder, request.queries)
+            known = _embed_known(embedder, request.queries)
+            if request.mode == "hybrid" or (request.is_one_query and known[1]):
+                return known  # words, or other wordings, find the others
+            raise
 
 
 def _by_meaning(
@@ -165,7 +166,7 @@ def _alone(one: Candidate, score: float) -> Fused:
 
 
 def _embed_known(embedder: Embedder, queries: Sequence[str]) -> tuple[Vectors, Sequence[int]]:
-    """The vectors of the queries that can be embedded, and their places: words find the others."""
+    """The vectors of the queries that can be embedded, and their places."""
     vectors, places = [no_vectors(embedder.fingerprint.dimension)], []
     for place, query in enumerate(queries):
         with contextlib.suppress(NothingToEmbed):
