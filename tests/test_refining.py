@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
 
@@ -228,6 +230,29 @@ def test_an_answer_of_a_reranker_that_is_no_score_for_each_text_is_refused_in_wo
     reordering = Reordering(lambda _: Odd(), timeout_s=5.0)
     with pytest.raises(RerankingError, match="The reranker Odd "):
         reordering.scores("hall", ["a hall", "a gate"], HashingEmbedder)
+
+
+def test_a_reranker_is_closed_once_the_query_at_work_has_its_scores() -> None:
+    begun, goes_on, closed = threading.Event(), threading.Event(), threading.Event()
+
+    class Connected(OverlapReranker):
+        def rerank(self, query: str, texts: Sequence[str]) -> Vectors:
+            begun.set()
+            goes_on.wait(30)
+            assert not closed.is_set()
+            return super().rerank(query, texts)
+
+        def close(self) -> None:
+            closed.set()
+
+    reordering = Reordering(lambda _: Connected(), timeout_s=60.0)
+    with ThreadPoolExecutor(1) as pool:
+        scores = pool.submit(reordering.scores, "hall", ["a hall"], HashingEmbedder)
+        assert begun.wait(30)
+        reordering.close()
+        goes_on.set()
+        assert scores.result().tolist() == [1.0]
+    assert closed.is_set()
 
 
 def test_calls_that_were_given_up_are_bounded() -> None:

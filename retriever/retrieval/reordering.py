@@ -1,9 +1,10 @@
 """Reranking within its time: the order that a reranker gives, or none where it takes too long."""
 
+import contextlib
 import contextvars
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
@@ -47,6 +48,8 @@ class Reordering:
         self._lock = threading.Lock()
         self._opened: _Opened | None = None
         self._under_way = 0
+        self._waiting = 0
+        self._is_closed = False
 
     def scores(self, query: str, texts: Sequence[str], embedder: Callable[[], Embedder]) -> Vectors:
         """Scores of the texts, from 0 to 1, in their order.
@@ -56,7 +59,10 @@ class Reordering:
             RerankingError: it failed for good, or its answer is not one score for each text.
             SettingsError: there is no such reranker.
         """
-        reranker = self._ready(embedder)
+        with self._waited_for():
+            return self._scores(query, texts, self._ready(embedder))
+
+    def _scores(self, query: str, texts: Sequence[str], reranker: Reranker) -> Vectors:
         answers: SimpleQueue[Vectors | BaseException] = SimpleQueue()
 
         def work() -> None:
@@ -94,8 +100,29 @@ class Reordering:
         return checked(answer, count=len(texts), model=name)
 
     def close(self) -> None:
-        """Close the reranker's connections, if it has any. Safe to repeat."""
+        """Close the reranker's connections, if it has any, once no query waits for its scores.
+
+        Safe to repeat.
+        """
         with self._lock:
+            self._is_closed = True
+        self._close_unused()
+
+    @contextlib.contextmanager
+    def _waited_for(self) -> Iterator[None]:
+        with self._lock:
+            self._waiting += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waiting -= 1
+            self._close_unused()
+
+    def _close_unused(self) -> None:
+        with self._lock:
+            if not self._is_closed or self._waiting:
+                return
             opened, self._opened = self._opened, None
         close = getattr(opened.reranker, "close", None) if opened else None
         if close is not None:
