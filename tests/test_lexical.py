@@ -192,6 +192,23 @@ def test_a_text_is_found_by_itself(text: str) -> None:
         assert all(term and len(term) <= 4 * 64 and term.split() == [term] for term in word.terms)
 
 
+@pytest.mark.parametrize(
+    ("languages", "query", "searched"),
+    [
+        (["en"], "door handle broken", ["door", "handl", "broken"]),  # Dutch for through
+        (["en", "nl"], "fire door", ["fire", "door"]),
+        (["en"], "die casting was late", ["die", "cast", "late"]),  # German the
+        (["nl", "en"], "de fiets door regen", ["fiet", "reeg"]),
+        (["en", "nl"], "de fiets door het raam", ["fiet", "raam"]),
+    ],
+)
+def test_a_word_is_left_out_only_as_a_function_word_of_what_the_collection_is_written_in(
+    languages: list[str], query: str, searched: list[str]
+) -> None:
+    words = QueryAnalyser(languages).words(query)
+    assert [word.terms[0] for word in words] == searched
+
+
 def test_a_long_query_is_bounded() -> None:
     query = " ".join(f"word{number}" for number in range(10_000))
     assert len(QueryAnalyser(["en"]).words(query)) == MOST_QUERY_TERMS

@@ -20,6 +20,9 @@ MOST_QUERY_TERMS = 256
 """Different words of a query that are searched for, the first ones."""
 _LEAST_FUNCTION_WORDS = 4
 """Different function words that make a text prose of their language."""
+_LEAST_FOREIGN_WORDS = 2
+"""Different function words that a query in another language than most chunks has: one alone may
+carry matter in theirs, as `door`, Dutch for `through`, does in English."""
 _MOST_REMEMBERED = 200_000
 
 
@@ -90,8 +93,8 @@ class QueryAnalyser:
 
     def __init__(self, languages: Sequence[str]) -> None:
         """Make analysers; the first language is the one that most chunks are in."""
-        self._main = languages[0] if languages else FALLBACK
-        self._analysers = [Analyser(language) for language in languages or (FALLBACK,)]
+        self._languages = languages or (FALLBACK,)
+        self._analysers = [Analyser(language) for language in self._languages]
 
     def words(self, query: str) -> list[QueryWord]:
         """The words of a query that are searched for, function words left out.
@@ -106,7 +109,13 @@ class QueryAnalyser:
         return [QueryWord(terms, count) for terms, count in counts.most_common(MOST_QUERY_TERMS)]
 
     def _without_function_words(self, found: Sequence[str]) -> Sequence[str]:
-        ignored = function_words(detect_language(found, fallback=self._main))
+        language = detect_language(
+            found,
+            fallback=self._languages[0],
+            least_words=_LEAST_FOREIGN_WORDS,
+            among=self._languages,
+        )
+        ignored = function_words(language)
         shouted = all(token.isupper() for token in found)
         kept = [
             token

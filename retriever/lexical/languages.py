@@ -5,7 +5,7 @@ import itertools
 import threading
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from importlib import resources
 
 FALLBACK = "en"
@@ -75,7 +75,13 @@ def _speakers() -> Mapping[str, tuple[str, ...]]:
     return {word: tuple(languages) for word, languages in found.items()}
 
 
-def detect_language(words: Iterable[str], *, fallback: str = FALLBACK, least_words: int = 1) -> str:
+def detect_language(
+    words: Iterable[str],
+    *,
+    fallback: str = FALLBACK,
+    least_words: int = 1,
+    among: Collection[str] | None = None,
+) -> str:
     """The language whose function words a text uses most, as an ISO 639-1 code.
 
     Method: frequent short words (Grefenstette 1995). Where too few are found, the script
@@ -85,6 +91,7 @@ def detect_language(words: Iterable[str], *, fallback: str = FALLBACK, least_wor
         words: of the text, in order; its beginning is enough.
         fallback: for what is no prose.
         least_words: different function words that are needed: code has some of any language.
+        among: languages that function words can tell; every known one where None.
     """
     sample = [word.lower() for word in itertools.islice(words, _ENOUGH_WORDS)]
     speakers = _speakers()
@@ -93,7 +100,9 @@ def detect_language(words: Iterable[str], *, fallback: str = FALLBACK, least_wor
     likely = [
         language
         for language in counts
-        if different[language] >= least_words and counts[language] >= _LEAST_SHARE * len(sample)
+        if different[language] >= least_words
+        and counts[language] >= _LEAST_SHARE * len(sample)
+        and (among is None or language in among)
     ]
     if likely:
         return max(likely, key=lambda each: (counts[each], each == fallback, each))
