@@ -17,8 +17,10 @@ from retriever.errors import RerankingError, RerankingUnavailable, SettingsError
 from retriever.ingestion import ingest
 from retriever.protocols import Vectors
 from retriever.records import Passage
-from retriever.retrieval import Retriever
+from retriever.retrieval import Retriever, answering
+from retriever.retrieval.ranking import rank
 from retriever.retrieval.reordering import MOST_UNDER_WAY, Reordering, RerankingSkipped
+from retriever.retrieval.requests import Request
 from retriever.settings import Settings
 from retriever.testing import HashingEmbedder, OverlapReranker
 
@@ -330,3 +332,67 @@ def test_vectors_of_the_embedder_are_told_apart_after_a_swap() -> None:
         for _ in range(2):
             assert np.isfinite(reordering.scores("a", ["a"], embedder)).all()
     assert made == opened
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "semantic", "lexical"])
+def test_copies_of_one_text_do_not_take_the_place_of_what_else_answers(
+    make_settings: MakeSettings, tmp_path: Path, mode: Any
+) -> None:
+    corpus = tmp_path / "notices"
+    corpus.mkdir()
+    for number in range(60):
+        (corpus / f"copy-{number}.md").write_text(NOTICE, encoding="utf-8")
+    others = ["gate", "door", "hall", "fire"]
+    for other in others:
+        text = f"Behind the {other} there is a list of whoever was there, by day and by hour."
+        (corpus / f"{other}.md").write_text(text, encoding="utf-8")
+    settings = make_settings(**{"retrieval.candidate_count": 20, "retrieval.mode": mode})
+    ingest(corpus, settings)
+    asked = "fire hall door gate"
+    with Retriever.open(settings) as retriever:
+        alone = retriever.retrieve(asked, top_k=5)
+        assert {f"notices/{other}.md" for other in others} < {one.source for one in alone}
+        assert alone == retriever.retrieve_many([asked, "list"], top_k=5)[0]
+        assert [one.source for one in retriever.explain(asked, top_k=5)] == [
+            one.source for one in alone
+        ]
+
+
+def test_one_long_document_does_not_take_the_room_that_is_left_to_others(
+    make_settings: MakeSettings, tmp_path: Path
+) -> None:
+    corpus = tmp_path / "books"
+    corpus.mkdir()
+    lines = "\n\n".join(f"# Valve {number}\n\nThe valve {number} leaks." for number in range(60))
+    (corpus / "valves.md").write_text(lines, encoding="utf-8")
+    (corpus / "other.md").write_text("A pump has a valve, and it hums.", encoding="utf-8")
+    settings = make_settings(
+        **{"retrieval.candidate_count": 10, "retrieval.max_per_document": 1, "chunking.tokens": 32}
+    )
+    ingest(corpus, settings)
+    with Retriever.open(settings) as retriever:
+        found = retriever.retrieve("the valve leaks", top_k=2)
+    assert [one.source for one in found] == ["books/valves.md", "books/other.md"]
+
+
+def test_an_answer_is_not_widened_where_scores_are_too_low_or_all_was_asked(
+    make_settings: MakeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = tmp_path / "notices"
+    corpus.mkdir()
+    for number in range(30):
+        (corpus / f"{number}.md").write_text(f"Pump {number} has seal {number}.", encoding="utf-8")
+    settings = make_settings(**{"retrieval.candidate_count": 20})
+    ingest(corpus, settings)
+    asked: list[Request] = []
+
+    def counted(snapshot: Any, request: Request) -> Any:
+        asked.append(request)
+        return rank(snapshot, request)
+
+    monkeypatch.setattr(answering, "rank", counted)
+    with Retriever.open(settings) as retriever:
+        for top_k, min_score, most in ((5, None, 5), (40, None, 30), (20, 0.99, 1)):
+            found = retriever.retrieve("pump 7 seal", top_k=top_k, min_score=min_score)
+            assert len(found) <= most
+    assert len(asked) == 3

@@ -1,32 +1,38 @@
 """class Retriever: queries in, scored passages out."""
 
 import asyncio
-import contextlib
-import math
-import operator
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self, get_args
+from typing import Self
 
 from retriever import assembly
 from retriever.collection.filters import translate
 from retriever.collection.index import SEMANTIC
-from retriever.errors import CollectionError, FingerprintMismatch, QueryError
+from retriever.errors import CollectionError, FingerprintMismatch
 from retriever.fusion import fuse_rewritings
 from retriever.lexical.index import LEXICAL
 from retriever.records import Passage
 from retriever.retrieval.explaining import Told, explained
 from retriever.retrieval.probability import Probabilities
-from retriever.retrieval.ranking import Mode, Request, rank
-from retriever.retrieval.refining import Wanted, read_refining, refine
+from retriever.retrieval.ranking import is_cut, rank
+from retriever.retrieval.refining import Wanted, read_refining, refine, runs_short
 from retriever.retrieval.reordering import Reordering
+from retriever.retrieval.requests import (
+    Mode,
+    Request,
+    checked_list,
+    checked_min_score,
+    checked_mode,
+    checked_query,
+    checked_text,
+    checked_top_k,
+)
 from retriever.retrieval.snapshots import Snapshot, Snapshots
 from retriever.rewriting import Rewrite
 from retriever.settings import Settings
 
-MOST_TOP_K = 10_000
 _ATTEMPTS = 4
 
 
@@ -135,8 +141,8 @@ class Retriever:
             EmbeddingError: the query could not be embedded.
             RerankingError: the reranker failed for good; a passing failure is a warning.
         """
-        rewritings = [] if rewrite is None else _texts(rewrite(_checked(query)))
-        worded = [query, *filter(None, map(_text, rewritings))]
+        rewritings = [] if rewrite is None else checked_list(rewrite(checked_query(query)))
+        worded = [query, *filter(None, map(checked_text, rewritings))]
         request = self._request(worded, top_k, where, min_score, mode)
         return self._answer(replace(request, is_one_query=True))[0]
 
@@ -150,7 +156,7 @@ class Retriever:
         mode: Mode | None = None,
     ) -> list[list[Passage]]:
         """Answer several queries, embedded in one batch; see `retrieve`."""
-        request = self._request(_texts(queries), top_k, where, min_score, mode)
+        request = self._request(checked_list(queries), top_k, where, min_score, mode)
         if not request.queries:
             return []
         return self._answer(request)
@@ -223,7 +229,16 @@ class Retriever:
             told = Told(request, ranked, rankings[0], index)
             refined = [explained(one, told) for one in refined]
         model = snapshot.data.fingerprint.embedding.model
-        return [self._probabilities.add(one, mode=request.mode, model=model) for one in refined]
+        answers = [self._probabilities.add(one, mode=request.mode, model=model) for one in refined]
+        wider = None if self._refining.rerank_count else request.wider()
+        if wider is None:
+            return answers
+        for place, fused in enumerate(rankings):
+            own = ranked if request.is_one_query else ranked[place : place + 1]
+            if is_cut(own, request) and runs_short(answers[place], fused, request):
+                asked = request.queries if request.is_one_query else (request.queries[place],)
+                answers[place] = self._refined(snapshot, replace(wider, queries=asked))[0]
+        return answers
 
     def _request(
         self,
@@ -234,59 +249,13 @@ class Retriever:
         mode: Mode | None,
     ) -> Request:
         chosen = self._settings.retrieval
-        wanted = self._wanted(top_k)
+        wanted = checked_top_k(chosen.top_k if top_k is None else top_k)
         return Request(
-            queries=tuple(_checked(query) for query in queries),
-            mode=chosen.mode if mode is None else _known(mode),
+            queries=tuple(checked_query(query) for query in queries),
+            mode=chosen.mode if mode is None else checked_mode(mode),
             top_k=wanted,
             candidate_count=max(wanted, chosen.candidate_count, self._refining.rerank_count),
             where=translate(where),
-            min_score=chosen.min_score if min_score is None else _limit(min_score),
+            min_score=chosen.min_score if min_score is None else checked_min_score(min_score),
             weights={SEMANTIC: chosen.semantic_weight, LEXICAL: chosen.lexical_weight},
         )
-
-    def _wanted(self, top_k: int | None) -> int:
-        wanted = self._settings.retrieval.top_k if top_k is None else top_k
-        try:
-            wanted = operator.index(wanted)
-        except TypeError as error:
-            raise QueryError(f"top_k is {wanted!r}; it must be a whole number.") from error
-        if not 1 <= wanted <= MOST_TOP_K:
-            raise QueryError(f"top_k is {wanted}; it must be from 1 to {MOST_TOP_K}.")
-        return wanted
-
-
-def _checked(query: str) -> str:
-    text = _text(query)
-    if not text:
-        raise QueryError("The query is empty. Ask for something.")
-    return text
-
-
-def _text(query: str) -> str:
-    if not isinstance(query, str):
-        raise QueryError(f"A query is text, not {type(query).__name__}.")
-    return query.encode("utf-8", "replace").decode("utf-8").replace("\x00", " ").strip()
-
-
-def _texts(queries: Iterable[str]) -> list[str]:
-    if isinstance(queries, str):
-        raise QueryError(f"A list of queries is expected, not one text: [{queries!r:.80}].")
-    try:
-        return list(queries)
-    except TypeError as error:
-        raise QueryError(f"A list of queries is expected, not {type(queries).__name__}.") from error
-
-
-def _limit(min_score: float) -> float:
-    with contextlib.suppress(TypeError):
-        if not math.isnan(min_score):
-            return float(min_score)
-    raise QueryError(f"min_score is {min_score!r}; it must be a number.")
-
-
-def _known(mode: str) -> Mode:
-    for known in get_args(Mode):
-        if mode == known:
-            return known  # type: ignore[no-any-return]
-    raise QueryError(f"There is no mode {mode!r}. There are: {', '.join(get_args(Mode))}.")

@@ -8,7 +8,8 @@ from retriever.fusion import Fused, balance, trust
 from retriever.lexical import LexicalIndex
 from retriever.lexical.index import LEXICAL
 from retriever.records import Explanation, Passage
-from retriever.retrieval.ranking import Ranked, Request
+from retriever.retrieval.ranking import Ranked
+from retriever.retrieval.requests import Request
 
 
 @dataclass(frozen=True, slots=True)

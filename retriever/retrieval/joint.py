@@ -19,8 +19,8 @@ from retriever.errors import QueryError
 from retriever.fusion import RANK_CONSTANT
 from retriever.records import EmbeddingFingerprint, Passage
 from retriever.retrieval.answering import Retriever
-from retriever.retrieval.ranking import Request
 from retriever.retrieval.refining import RERANKER, read_refining
+from retriever.retrieval.requests import Request
 from retriever.settings import EmbeddingSettings, Settings
 
 _OF_THE_MODEL = frozenset(

@@ -6,9 +6,8 @@ is dropped; one that it names already is in Chroma, since chunks are written fir
 """
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -18,32 +17,11 @@ from retriever.fusion import HALF_BM25, Fused, fuse
 from retriever.lexical import LexicalIndex
 from retriever.protocols import Embedder, Vectors
 from retriever.records import Candidate
+from retriever.retrieval.requests import Request
 from retriever.retrieval.selecting import nearest, select
 from retriever.retrieval.snapshots import Snapshot
 from retriever.retrieval.table import Selection
 from retriever.timing import stage
-
-Mode = Literal["hybrid", "semantic", "lexical"]
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What is asked for, checked."""
-
-    queries: tuple[str, ...]
-    mode: Mode
-    top_k: int
-    candidate_count: int
-    """Candidates of each ranker; at least `top_k`."""
-    where: Mapping[str, object] | None
-    """A filter in Chroma's form."""
-    min_score: float | None
-    weights: Mapping[str, float]
-    """Ranker to a factor on its weight."""
-    is_one_query: bool = False
-    """The queries are wordings of the first."""
-    explains: bool = False
-    """Each passage is to say why it stands where it stands; of one query only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +69,13 @@ def rank(snapshot: Snapshot, request: Request) -> list[Ranked]:
             Ranked(one, other.ranking, _fused(request, one, other), other.word_count)
             for one, other in zip(semantic, words, strict=True)
         ]
+
+
+def is_cut(ranked: Iterable[Ranked], request: Request) -> bool:
+    """Whether a ranker may know more candidates than it was asked for."""
+    return any(
+        max(len(one.semantic), len(one.lexical)) >= request.candidate_count for one in ranked
+    )
 
 
 def _by_both(

@@ -20,6 +20,7 @@ from retriever.merging import Part, merge_neighbours
 from retriever.protocols import Embedder
 from retriever.records import Candidate, Passage
 from retriever.retrieval.reordering import Reordering, warn_skipped
+from retriever.retrieval.requests import Request
 from retriever.retrieval.snapshots import Snapshot
 from retriever.settings import Settings
 from retriever.timing import stage
@@ -106,6 +107,16 @@ def refine(
     if options.expand or options.merge_neighbours:
         chosen = _joined(data, _placed(chosen, parts), options)
     return [replace(one, rank=rank) for rank, one in enumerate(chosen, start=1)]
+
+
+def runs_short(passages: Sequence[Passage], fused: Sequence[Fused], request: Request) -> bool:
+    """Whether repetition, or one document, took up candidates and fewer are left than are wanted.
+
+    Where the last candidate is below the least score there are no better ones beyond it.
+    """
+    chunks = sum(max(1, len(one.parts)) for one in passages)
+    least = -math.inf if request.min_score is None else request.min_score
+    return chunks < request.top_k and bool(fused) and fused[-1].score >= least
 
 
 class _Choosing:
