@@ -1,6 +1,7 @@
 """A writer killed while Chroma rewrote its index files: nobody trusts them, the next run mends."""
 
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from retriever import assembly
 from retriever.checking.checks import check
 from retriever.checking.diagnosis import Diagnosis
 from retriever.cli.status import read_status
-from retriever.collection import marks, segments
+from retriever.collection import durable, marks, segments
 from retriever.collection import store as store_room
 from retriever.collection.state import Run
 from retriever.embedding.vectors import normalise
@@ -100,6 +101,40 @@ def test_an_end_before_the_index_was_touched_is_forgotten(built: Settings, corpu
     assert not is_marked(built)
     with assembly.open_store(built) as store:
         assert store.state("docs").live == "docs.1"
+
+
+def rewrite_with_the_clock_set_back(settings: Settings) -> list[Path]:
+    """Write each index file as it is: of its size, with a time from before the last write."""
+    files = sorted((settings.storage.path / "chroma").glob("*/*.bin"))
+    for path in files:
+        path.write_bytes(path.read_bytes())
+        os.utime(path, ns=(1, 1))
+    return files
+
+
+def test_an_index_that_was_rewritten_after_the_clock_was_set_back_is_not_trusted(
+    built: Settings, tmp_path: Path
+) -> None:
+    folder = built.storage.path
+    with marks.mark(folder, "docs.1"):
+        shutil.copy2(folder / "docs.1.writing", tmp_path)
+    shutil.copy2(tmp_path / "docs.1.writing", folder)  # of a process that died within the write
+    with assembly.open_store(built) as store:
+        assert store.torn() == []
+        assert rewrite_with_the_clock_set_back(built)
+        assert store.torn() == ["docs.1"]
+    with pytest.raises(CollectionDamaged, match="run the same command again"):
+        Retriever.open(built)
+
+
+def test_what_was_written_after_the_clock_was_set_back_is_forced_to_the_disk(
+    built: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forced: list[Path] = []
+    with marks.mark(built.storage.path, "docs.1"):
+        monkeypatch.setattr(durable, "sync", forced.append)
+        written = rewrite_with_the_clock_set_back(built)
+    assert {*written} <= {*forced}
 
 
 def test_the_mark_of_a_generation_that_is_gone_is_forgotten(built: Settings, corpus: Path) -> None:

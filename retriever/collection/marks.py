@@ -8,9 +8,13 @@ Nor does Chroma force its index files to the disk, while its SQLite file, from w
 what an index file holds, is forced. So a mark is on the disk before a write begins, and it goes
 when the index files are there too. A mark that the machine has been started since is one of a
 power failure: whatever the files look like, they may lack what was written last.
+
+A mark holds what the machine says of its start and, from the second line on, sizes and times of
+the index files: whether one was rewritten since is seen also where the clock was set back.
 """
 
 import contextlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,11 +36,10 @@ def mark(folder: Path, generation: str) -> Iterator[None]:
     """
     path = _path(folder, generation)
     is_new = _make(path)
-    began_ns = path.stat().st_mtime_ns
     try:
         yield
     finally:
-        _sync_indexes(folder, since_ns=began_ns)
+        _sync_indexes(folder, since=path)
         if is_new:
             path.unlink(missing_ok=True)
 
@@ -49,8 +52,8 @@ def find_torn(folder: Path) -> list[str]:
     """
     torn = {name.removesuffix(DOCUMENTS) for name in find_cut_short(folder)}
     for path in folder.glob(f"*{_SUFFIX}"):
-        outlived = path.read_text(encoding="utf-8") not in ("", boot())
-        if outlived or any(_changed(folder, since_ns=path.stat().st_mtime_ns)):
+        began, _ = _read(path)
+        if began not in ("", boot()) or any(_changed(folder, since=path)):
             torn.add(path.name.removesuffix(_SUFFIX))
     return sorted(torn)
 
@@ -95,7 +98,7 @@ def _make(path: Path) -> bool:
     """Have a mark on the disk: whether there was none."""
     try:
         with path.open("x", encoding="utf-8") as file:
-            file.write(boot() or _NO_BOOT)
+            file.write(f"{boot() or _NO_BOOT}\n{json.dumps(_stamps(path.parent))}")
     except FileExistsError:
         return False
     durable.sync(path)
@@ -103,8 +106,14 @@ def _make(path: Path) -> bool:
     return True
 
 
-def _sync_indexes(folder: Path, *, since_ns: int) -> None:
-    changed = list(_changed(folder, since_ns=since_ns))
+def _read(path: Path) -> tuple[str, str]:
+    """What a mark holds: the machine's start, and the stamps as JSON or nothing."""
+    began, _, stamps = path.read_text(encoding="utf-8").partition("\n")
+    return began, stamps
+
+
+def _sync_indexes(folder: Path, *, since: Path) -> None:
+    changed = list(_changed(folder, since=since))
     for path in changed:
         durable.sync(path)
     for parent in {path.parent for path in changed}:
@@ -112,10 +121,28 @@ def _sync_indexes(folder: Path, *, since_ns: int) -> None:
         durable.sync(parent.parent)
 
 
-def _changed(folder: Path, *, since_ns: int) -> Iterator[Path]:
-    """The index files that were written since a moment of the file system's clock."""
-    files = (folder / CHROMA).glob("*/*.*")
-    return (file for file in files if file.stat().st_mtime_ns >= since_ns)
+def _changed(folder: Path, *, since: Path) -> Iterator[Path]:
+    """The index files that were written since a mark was made, or may have been.
+
+    A rewrite within one tick of the file system's clock leaves the time as it was, so one from
+    the mark's own moment on counts; so does another size or time than the mark says.
+    """
+    began_ns = since.stat().st_mtime_ns
+    _, written = _read(since)
+    try:
+        before = json.loads(written) if written else None
+    except ValueError:  # a kill while the mark was made
+        before = {}
+    for name, stamp in _stamps(folder).items():
+        if stamp[1] >= began_ns or (before is not None and before.get(name) != stamp):
+            yield folder / CHROMA / name
+
+
+def _stamps(folder: Path) -> dict[str, list[int]]:
+    """Size and time, in nanoseconds, of each index file, by its place in Chroma's folder."""
+    root = folder / CHROMA
+    found = ((path, path.stat()) for path in root.glob("*/*.*"))
+    return {path.relative_to(root).as_posix(): [of.st_size, of.st_mtime_ns] for path, of in found}
 
 
 def _path(folder: Path, generation: str) -> Path:
