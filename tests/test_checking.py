@@ -1,6 +1,7 @@
 """A check finds each kind of damage, names what is hurt, and is silent about a whole collection."""
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -270,6 +271,23 @@ def test_a_scribbled_cache_is_found_and_left_where_it_is(whole: Settings, part: 
     cache.write_bytes(data)
     assert found(whole) == {"cache": ["vectors.sqlite3"]}
     assert cache.read_bytes() == data
+
+
+def test_a_cache_with_a_folder_of_its_own_is_looked_at_for_a_collection_in_memory(
+    make_settings: Callable[..., Settings],
+    corpus: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    examine_in_process(monkeypatch)
+    folder = tmp_path / "cache"
+    settings = make_settings(**{"storage.mode": "memory", "embedding.cache_path": folder})
+    ingest(corpus, settings)
+    assert found(settings) == {}
+    (folder / "vectors.sqlite3").write_bytes(b"no database" * 1_000)
+    for left in folder.glob("*-wal"):
+        left.unlink()
+    assert found(settings) == {"cache": ["vectors.sqlite3"]}
 
 
 def test_a_missing_cache_is_no_damage(whole: Settings) -> None:

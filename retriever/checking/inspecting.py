@@ -122,7 +122,7 @@ def inspect(
 
 
 def _cache_fault(settings: Settings) -> str:
-    if not settings.embedding.cache or settings.storage.mode == "memory":
+    if not assembly.has_cache(settings):
         return ""
     return cache_file.find_fault(assembly.cache_folder(settings))
 
