@@ -16,6 +16,7 @@ from retriever.evaluation.questions import Answer, Question, read_questions
 from retriever.evaluation.runs import evaluate
 from retriever.ingestion import ingest
 from retriever.ingestion.batching import Batch
+from retriever.records import IngestProgress
 from retriever.retrieval import Retriever
 from retriever.settings import Settings
 from retriever.swapping.returning import Difference, prune, rollback
@@ -109,6 +110,27 @@ def test_the_plan_of_a_swap_counts_a_text_as_often_as_it_is_embedded(
     assert (plan.chunks, plan.chunks - plan.cached) == (6, report.embedded)
     assert plan.tokens == report.tokens
     assert report.embedded == (1 if cache else 3)
+
+
+def test_the_plan_of_a_stopped_swap_counts_what_the_same_swap_will_still_embed(
+    make_settings: MakeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(6):
+        (tmp_path / f"{number}.txt").write_text(f"This is text {number}.", encoding="utf-8")
+    small = {"ingestion.commit_chunks": 2, "embedding.cache": False}
+    ingest(tmp_path, make_settings(**small))
+    settings = make_settings(**small, **OTHER)
+
+    def stop(progress: IngestProgress) -> None:
+        if progress.files_done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        swap(settings, progress=stop)
+    plan = plan_swap(settings)
+    assert (plan.documents, plan.chunks, plan.cached) == (6, 6, 4)
+    report = swap(settings)
+    assert (report.embedded, report.tokens) == (2, plan.tokens)
 
 
 def test_a_reader_follows_a_swap_and_a_rollback_with_the_right_model(

@@ -7,12 +7,14 @@ from pathlib import Path
 from retriever.chunking import Chunker, ChunkingOptions, compose_embedded_text
 from retriever.collection import rows
 from retriever.collection.physical import PhysicalCollection
+from retriever.collection.state import CollectionState
+from retriever.collection.store import Store
 from retriever.errors import CollectionDamaged, CollectionError, LoadingError
 from retriever.ingestion.batching import Prepared
 from retriever.ingestion.selecting import has_left_out
 from retriever.loading.loader import DocumentLoader
 from retriever.protocols import Embedder
-from retriever.records import Chunk, CorpusFile, DocumentRecord, Passage
+from retriever.records import Chunk, CorpusFile, DocumentRecord, Fingerprint, Passage
 
 DOCUMENTS_AT_ONCE = 64
 """Documents whose chunks are read from the collection in one go."""
@@ -91,6 +93,25 @@ def _prepared(
     )
     document = rows.stored_document(record.source, row)
     return Prepared(file=file, document=document, chunks=chunks, reading=record.reading)
+
+
+def find_begun(store: Store, state: CollectionState, wanted: Fingerprint) -> str | None:
+    """The generation that a stopped swap to what is wanted began, if it can be gone on with."""
+    with store.guard():
+        unusable = {state.live, state.previous, *store.torn()}
+    for name in store.generations(state):
+        if name in unusable or store.missing_parts(name):
+            continue
+        if store.physical(name).fingerprint == wanted:
+            return name
+    return None
+
+
+def forget(target: PhysicalCollection, sources: list[str]) -> None:
+    """Delete what an earlier, stopped swap copied of documents that the live one holds no more."""
+    stored = target.stored_chunks(sources)
+    target.delete_chunks([chunk_id for chunks in stored.values() for chunk_id in chunks])
+    target.delete_documents(sources)
 
 
 def check_copy(live: PhysicalCollection, target: PhysicalCollection, *, documents: int) -> int:

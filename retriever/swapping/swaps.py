@@ -23,7 +23,7 @@ from retriever.errors import (
 )
 from retriever.evaluation.questions import Question
 from retriever.indexing import save_in_step
-from retriever.ingestion.batching import Prepared, Totals, batches
+from retriever.ingestion.batching import Batch, Prepared, Totals, batches
 from retriever.ingestion.embedding import EmbeddingStage
 from retriever.ingestion.selecting import embeddable, has_left_out
 from retriever.ingestion.surveying import refuse_unfinished
@@ -33,7 +33,13 @@ from retriever.records import Fingerprint, IngestProgress, Skipped
 from retriever.repairing.recovering import open_sound_store
 from retriever.settings import Settings
 from retriever.swapping.comparing import answerable_questions, overlap, success
-from retriever.swapping.rebuilding import check_copy, from_files, from_stored_text
+from retriever.swapping.rebuilding import (
+    check_copy,
+    find_begun,
+    forget,
+    from_files,
+    from_stored_text,
+)
 
 Progress = Callable[[IngestProgress], None]
 
@@ -50,9 +56,9 @@ class SwapPlan:
     documents: int
     chunks: int
     tokens: int
-    """Tokens to embed, those of cached vectors left out."""
+    """Tokens to embed, those of vectors that are there left out."""
     cached: int
-    """Those whose vectors the cache holds, or an equal text before them leaves."""
+    """Those whose vectors the cache or a stopped swap left, or an equal text before them leaves."""
     price_usd: float
     left_out: tuple[Skipped, ...]
     """Documents of which the new model cannot embed all, or nothing, and why."""
@@ -100,10 +106,10 @@ def plan_swap(settings: Settings) -> SwapPlan:
     with assembly.open_store(settings) as store:
         swap_ = _Swap(store, settings)
         documents, most_chunks = swap_.document_count(), settings.ingestion.commit_chunks
-        left_out: list[Skipped] = []
+        begun, left_out = swap_.begun(), list[Skipped]()
         tally = Tally(keeps_texts=assembly.has_cache(settings))
         for batch in batches(swap_.prepared(), most_chunks=most_chunks, files=documents):
-            tally.add(batch, swap_.known(batch.find_missing(None)))
+            tally.add(batch, swap_.known(batch, begun))
             left_out += (
                 Skipped(one.file.source, one.reason) for one in batch.prepared if has_left_out(one)
             )
@@ -170,9 +176,17 @@ class _Swap:
             has_left_out(record) for record in self._live.manifest()
         )
 
-    def known(self, texts: list[str]) -> set[str]:
-        """The texts whose vectors the cache holds."""
-        return set(self._cache.get_many(self.wanted.embedding, texts)) if self._cache else set()
+    def known(self, batch: Batch, begun: PhysicalCollection | None) -> set[str]:
+        """Of a batch, which then lacks all its chunks, the texts whose vectors are there."""
+        lacking = batch.find_missing(begun)
+        texts = batch.find_missing(None)
+        cached = self._cache.get_many(self.wanted.embedding, texts) if self._cache else {}
+        return (set(texts) - set(lacking)) | cached.keys()
+
+    def begun(self) -> PhysicalCollection | None:
+        """What a stopped swap left for this one to go on with."""
+        name = find_begun(self._store, self.state, self.wanted)
+        return self._store.physical(name) if name else None
 
     def document_count(self) -> int:
         """Documents of the live generation, skipped ones included."""
@@ -250,23 +264,16 @@ class _Swap:
 
     def _target(self, state: CollectionState) -> str:
         """The generation to build: one that a stopped swap began, or a new one."""
+        begun = find_begun(self._store, state, self.wanted)
         for name in self._store.generations(state):
-            if name not in (state.live, state.previous):
-                if self._is_begun(name):
-                    return name
+            if name not in (state.live, state.previous, begun):
                 self._store.drop_generation(name)
-        return self._store.add_generation(state, self.wanted)
-
-    def _is_begun(self, name: str) -> bool:
-        """Whether a generation is one that a stopped swap to these settings began."""
-        if self._store.missing_parts(name):
-            return False
-        return self._store.physical(name).fingerprint == self.wanted
+        return begun or self._store.add_generation(state, self.wanted)
 
     def _build(self, target: PhysicalCollection, progress: Progress | None) -> tuple[Totals, int]:
         totals, done = Totals(), 0
         manifest = list(self._live.manifest())
-        _forget(target, [record.source for record in manifest if record.status == "skipped"])
+        forget(target, [record.source for record in manifest if record.status == "skipped"])
         sources: set[str] = set()
         most_chunks = self._settings.ingestion.commit_chunks
         embedding = EmbeddingStage(target, self._embedder, self._cache)
@@ -288,12 +295,5 @@ class _Swap:
                             source=batch.prepared[-1].file.source,
                         )
                     )
-        _forget(target, [one.source for one in target.manifest() if one.source not in sources])
+        forget(target, [one.source for one in target.manifest() if one.source not in sources])
         return totals, done
-
-
-def _forget(target: PhysicalCollection, sources: list[str]) -> None:
-    """Delete what an earlier, stopped swap copied of documents that the live one holds no more."""
-    stored = target.stored_chunks(sources)
-    target.delete_chunks([chunk_id for chunks in stored.values() for chunk_id in chunks])
-    target.delete_documents(sources)
