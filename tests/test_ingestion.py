@@ -257,7 +257,8 @@ def test_an_empty_collection_takes_another_model(
 ) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    ingest(empty, make_settings())
+    with pytest.warns(UserWarning, match="No file was found"):
+        ingest(empty, make_settings())
     report = ingest(corpus, make_settings(**{"embedding.dimension": 64}))
     assert report.added == 3
 
@@ -392,6 +393,23 @@ def test_a_folder_that_is_not_there_leaves_nothing_behind(
     with pytest.raises(SettingsError, match="There is no folder"):
         ingest(tmp_path / "nowhere", settings)
     assert not settings.storage.path.exists()
+
+
+def test_a_folder_in_which_no_file_is_found_is_warned_of_by_ingest_and_by_its_estimate(
+    settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    for run in (estimate, ingest, ingest):  # the last sees that nothing changed
+        with pytest.warns(UserWarning, match=r"No file was found: .*empty is empty, or all of it"):
+            run(tmp_path / "empty", settings)
+
+
+def test_a_known_root_of_which_all_is_left_out_is_not_said_to_be_empty_alone(
+    make_settings: MakeSettings, settings: Settings, corpus: Path
+) -> None:
+    ingest(corpus, settings)
+    with pytest.raises(DeletionRefused, match=r"all of it is left out \(.*--include"):
+        ingest(corpus, make_settings(**{"loading.include": ["nothing*"]}))
 
 
 def test_a_misspelt_folder_inside_a_known_root_is_warned_of_by_ingest_and_by_its_estimate(

@@ -66,7 +66,7 @@ def _survey(
         return None
     if not plan.changes_nothing or (options.strict and plan.skipped):
         return None
-    warn_of_nothing(run_roots, seen.manifest)
+    warn_of_nothing(run_roots, seen.manifest, plan)
     return Survey(
         state=seen.state,
         data=None,

@@ -5,6 +5,7 @@ proves nothing, its hash decides. A file that was skipped is read again only whe
 files are read, changed, or where its time proves nothing.
 """
 
+import itertools
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,8 @@ from retriever.records import CorpusFile, DocumentRecord, Root, Skipped
 RACY_NS = 2_000_000_000
 """A file changed this shortly before it was read may change again within the same tick of its
 time stamp, so that its time proves nothing."""
+EMPTY = "is empty, or all of it is left out (hidden files, ignore files, --include, --exclude)"
+"""Said of a folder that is there and in which no file was found."""
 _UNTRUSTED_NS = 0
 """The time of a record whose file's time proves nothing: the file's hash decides, also where
 archives and image layers gave the file this very time."""
@@ -40,6 +43,12 @@ class Plan:
     def changes_nothing(self) -> bool:
         """Whether the collection holds what the corpus says already."""
         return not (self.added or self.updated or self.deleted or self.forgotten)
+
+    def finds_in(self, root: Root) -> bool:
+        """Whether anything was found in what the run covers of a root."""
+        files = (file.source for file in (*self.added, *self.updated))
+        found = itertools.chain(files, self.unchanged, (one.source for one in self.skipped))
+        return any(covers(root, source) for source in found)
 
 
 @dataclass(slots=True)
@@ -115,13 +124,11 @@ def guard_deletions(
     Raises:
         DeletionRefused: a root is empty or not there, or the share is larger.
     """
-    found = [file.source for file in (*plan.added, *plan.updated)]
-    found += [*plan.unchanged, *(one.source for one in plan.skipped)]
     for root in roots:
         lost = sum(covers(root, source) for source in plan.deleted)
-        if lost and not any(covers(root, source) for source in found):
+        if lost and not plan.finds_in(root):
             place = root.path / root.within
-            state = "is empty" if place.exists() else "is not there (is it mounted?)"
+            state = EMPTY if place.exists() else "is not there (is it mounted?)"
             raise DeletionRefused(f"{place} {state}", deleted=lost, existing=existing)
     if len(plan.deleted) > 1 and len(plan.deleted) > most_fraction * existing:
         raise DeletionRefused(

@@ -77,7 +77,6 @@ def survey(
     known = state.roots if state else {}
     run_roots, remembered = roots.resolve(folders, known, moved=options.moved_roots)
     manifest = {record.source: record for record in data.manifest()} if data else {}
-    warn_of_nothing(run_roots, manifest)
     unfinished = find_unfinished(data, manifest) if data and state and state.run else {}
     plan = planning.plan(
         corpus_files(run_roots, settings),
@@ -87,6 +86,7 @@ def survey(
         hash_file=hash_file,
         unfinished=unfinished,
     )
+    warn_of_nothing(run_roots, manifest, plan)
     if options.strict:
         _refuse_unreadable(plan, manifest)
     return Survey(
@@ -108,20 +108,21 @@ def corpus_files(run_roots: Sequence[Root], settings: Settings) -> Iterator[Corp
     return walk(present, assembly.loading_options(settings), not_into=assembly.own_paths(settings))
 
 
-def warn_of_nothing(run_roots: Sequence[Root], manifest: Mapping[str, DocumentRecord]) -> None:
-    """Warn of a part of a known root that neither the disk nor the collection knows.
+def warn_of_nothing(
+    run_roots: Sequence[Root], manifest: Mapping[str, DocumentRecord], plan: Plan
+) -> None:
+    """Warn of folders in which nothing was found, and of which the collection holds nothing.
 
     It is no error: a part that is gone, and whose documents were deleted, may be named again.
     """
     for root in run_roots:
+        if plan.finds_in(root) or any(covers(root, source) for source in manifest):
+            continue
         place = root.path / root.within
-        known = place.exists() or any(covers(root, source) for source in manifest)
-        if root.within and not known:
-            warnings.warn(
-                f"There is no folder {place}, and the collection holds nothing of it. Check the "
-                "path.",
-                stacklevel=2,
-            )
+        text = f"There is no folder {place}, and the collection holds nothing of it."
+        if place.exists():
+            text = f"No file was found: {place} {planning.EMPTY}."
+        warnings.warn(f"{text} Check the path.", stacklevel=2)
 
 
 def refuse_deletions(survey: Survey, settings: Settings) -> None:
