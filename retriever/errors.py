@@ -27,6 +27,9 @@ in it are attributes too. A vendor's exception never escapes: it is chained.
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+FREE_ROOM = "Free some room on the disk and run the same command again: what was done is kept."
+"""What to do about a full disk, wherever it is met."""
+
 
 class RetrieverError(Exception):
     """The root of every error raised by this package."""

@@ -1,16 +1,21 @@
 """One client's way to Chroma: who may touch index files, and when."""
 
+import errno
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from chromadb.errors import InternalError
 
 from retriever import assembly
 from retriever.collection.access import Access
-from retriever.collection.client import StorageOptions
-from retriever.collection.locking import index_lock
+from retriever.collection.client import StorageOptions, chroma_errors
+from retriever.collection.locking import index_lock, presence, writer_lock
 from retriever.collection.physical import PhysicalCollection
+from retriever.errors import CollectionError
 from retriever.ingestion import ingest
 from retriever.settings import Settings
 
@@ -115,3 +120,41 @@ def test_nothing_is_locked_where_no_index_is_in_files(tmp_path: Path) -> None:
     access = Access(StorageOptions(mode="memory", path=tmp_path))
     with access.hold(writing="docs.1"), access.reading("index"), access.writing("docs.1"):
         assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("lock", [presence, writer_lock, index_lock])
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [(errno.EACCES, "let this user write to that folder"), (errno.ENOSPC, "Free some room")],
+)
+def test_a_state_folder_that_cannot_be_written_is_an_error_that_says_what_to_do(
+    lock: Callable[[Path], AbstractContextManager[None]],
+    code: int,
+    advice: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(code, "as the system says")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(CollectionError, match=f"as the system says.*{advice}"), lock(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("told", "advice"),
+    [
+        ("error returned from database: (code: 13) database or disk is full", "Free some room"),
+        ("(code: 522) disk I/O error", "Free some room"),
+        ("Error in compaction: Failed to apply logs to the metadata segment", "Free some room"),
+        ("(code: 8) attempt to write a readonly database", "change their permissions"),
+        ("(code: 14) unable to open database file", "change their permissions"),
+    ],
+)
+def test_what_the_disk_refuses_chroma_is_an_error_that_says_what_to_do(
+    told: str, advice: str
+) -> None:
+    with pytest.raises(CollectionError, match=advice) as caught, chroma_errors("some/place"):
+        raise InternalError(told)
+    assert str(caught.value).startswith(f"some/place: {told}. ")

@@ -1,5 +1,6 @@
 """The command line: exit codes, JSON, errors in one line, and nothing hostile on a terminal."""
 
+import errno
 import io
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from command_line import Command, Ended, run, use_store
 from sample_files import pdf
 
 from retriever import assembly
+from retriever.cli import status
 from retriever.cli.running import main
 from retriever.embedding.catalogue import ROWS
 from retriever.embedding.options import EmbedderOptions
@@ -435,6 +437,28 @@ def test_a_fault_of_ours_is_one_line_and_debug_shows_the_traceback(
         ended = retriever(*words)
         assert ended.code == 1
         assert "Traceback (most recent call last)" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [
+        (errno.ENOSPC, "Free some room on the disk"),
+        (errno.EACCES, "change its permissions"),
+        (errno.EROFS, "name another place"),
+    ],
+)
+def test_a_full_disk_and_a_file_that_may_not_be_used_are_errors_that_say_what_to_do(
+    retriever: Command, monkeypatch: pytest.MonkeyPatch, code: int, advice: str
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(code, "as the system says", "some/file")
+
+    monkeypatch.setattr(status, "read_status", refuse)
+    ended = retriever("status")
+    assert (ended.code, ended.out) == (1, "")
+    assert "as the system says: 'some/file'" in ended.err
+    assert advice in ended.err
+    assert "--debug" not in ended.err
 
 
 def test_the_version_and_the_help_are_told(retriever: Command) -> None:

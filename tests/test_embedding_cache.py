@@ -209,3 +209,11 @@ def test_processes_share_one_file(tmp_path: Path) -> None:
     cache = VectorCache(tmp_path)
     assert cache.contents()[0].count == 200
     cache.close()
+
+
+def test_a_full_disk_is_an_error_that_says_to_free_some_room(cache: VectorCache) -> None:
+    cache._connection.execute("PRAGMA max_page_count = 10")
+    texts = [f"text {number}" for number in range(200)]
+    with pytest.raises(EmbeddingError, match=r"is full\. Free some room") as caught:
+        CachingEmbedder(HashingEmbedder(), cache).embed_chunks(texts)
+    assert "readable and writable" not in str(caught.value)

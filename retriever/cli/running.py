@@ -4,6 +4,7 @@
 """
 
 import atexit
+import errno
 import gc
 import sys
 import traceback
@@ -24,7 +25,7 @@ from retriever.cli import (
     training,
 )
 from retriever.cli.terminal import note, prepare_streams, show
-from retriever.errors import RetrieverError
+from retriever.errors import FREE_ROOM, RetrieverError
 
 EXIT_ERROR = 1
 EXIT_STOPPED = 130
@@ -32,6 +33,8 @@ _DEBUG = "--debug"
 _OBJECTS_BETWEEN_COLLECTIONS = 50_000
 """Packages that are loaded bring hundreds of thousands of objects, none of them garbage: with
 Python's 700, looking through them again and again is a tenth of a first search."""
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _STOPPED = {
     "ingest": "Stopped. What was done is kept: the same command goes on from here.",
     "swap": "Stopped. The live collection is as it was: the same command goes on from here.",
@@ -129,11 +132,23 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             app(words, prog_name="retriever")
         except RetrieverError as error:
             _show_error(str(error), debug=debug)
-        except OSError as error:  # a full disk, a folder that may not be written
-            _show_error(f"{error}. Run it again with --debug to see where.", debug=debug)
+        except OSError as error:
+            _show_error(_explain_refusal(error), debug=debug)
         except Exception as error:  # noqa: BLE001  # a person gets one line, whatever went wrong
             _show_error(_explain(error), debug=debug)
     sys.exit(EXIT_ERROR)
+
+
+def _explain_refusal(error: OSError) -> str:
+    """What the system refused, in words, and what to do about it."""
+    if error.errno in _NO_ROOM:
+        return f"{error}. {FREE_ROOM}"
+    if error.errno in _NOT_ALLOWED:
+        return (
+            f"{error}. This user may not read or write that: change its permissions, run the "
+            "command as its owner, or name another place (storage.path for collections)."
+        )
+    return f"{error}. Run it again with --debug to see where."
 
 
 def _explain(error: Exception) -> str:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import SecretStr
 
 from retriever.collection import durable
-from retriever.errors import CollectionDamaged, CollectionError, QueryError
+from retriever.errors import FREE_ROOM, CollectionDamaged, CollectionError, QueryError
 from retriever.timing import stage
 
 Client = Any
@@ -174,6 +174,8 @@ def _named(**values: str | None) -> dict[str, str]:
 
 
 _BROKEN_DATABASE = ("malformed", "not a database")
+_NO_ROOM = ("disk is full", "disk I/O error", "No space left", "Error in compaction")
+_NOT_ALLOWED = ("readonly database", "unable to open database", "Permission denied")
 
 
 @contextlib.contextmanager
@@ -217,5 +219,12 @@ def _told(place: str, error: Exception) -> str:
             f"{place}: Chroma's database is damaged ({error}). Restore it from a backup. Without "
             "one, move its folder `chroma` away and ingest the folders again: vectors that are in "
             "the cache are not embedded again."
+        )
+    if any(sign in str(error) for sign in _NO_ROOM):
+        return f"{place}: {error}. It may be that its disk is full. {FREE_ROOM}"
+    if any(sign in str(error) for sign in _NOT_ALLOWED):
+        return (
+            f"{place}: {error}. This user may not use Chroma's files there: change their "
+            "permissions, or run the command as their owner."
         )
     return f"{place}: {error}"

@@ -1,17 +1,19 @@
 """Locks between processes, released by the operating system when their holder dies."""
 
 import contextlib
+import errno
 import json
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 import portalocker
 
 from retriever.collection import durable
 from retriever.collection.marks import mark
-from retriever.errors import CollectionLocked
+from retriever.errors import FREE_ROOM, CollectionError, CollectionLocked
 
 FILES = ("index.lock", "open.lock", "writer.json", "writer.lock")
 """What is made in a state folder for the locks."""
@@ -25,10 +27,10 @@ def writer_lock(folder: Path) -> Iterator[None]:
 
     Raises:
         CollectionLocked: another process or thread holds it; with its pid and start time.
+        CollectionError: the folder cannot be made or written to.
     """
-    durable.make_folder(folder)
     holder = folder / "writer.json"
-    with (folder / "writer.lock").open("a+b") as file:
+    with _opened(folder, "writer.lock") as file:
         try:
             portalocker.lock(file, _FREE_FOR_ALL)
         except portalocker.exceptions.LockException as error:
@@ -55,8 +57,7 @@ def index_lock(folder: Path, *, writing: str | None = None) -> Iterator[None]:
         writing: the generation that is written to; a process that dies in the context leaves
             its mark.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "index.lock").open("a+b") as file:
+    with _opened(folder, "index.lock") as file:
         portalocker.lock(file, portalocker.LockFlags.EXCLUSIVE)
         try:
             with mark(folder, writing) if writing else contextlib.nullcontext():
@@ -84,8 +85,7 @@ def presence(folder: Path) -> Iterator[None]:
 
     Waits while one process has them for itself.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "open.lock").open("a+b") as file:
+    with _opened(folder, "open.lock") as file:
         portalocker.lock(file, _SHARED)
         try:
             yield
@@ -100,7 +100,7 @@ def sole_use(folder: Path) -> Iterator[None]:
     Raises:
         CollectionLocked: they are open elsewhere, or twice here.
     """
-    with (folder / "open.lock").open("a+b") as file:
+    with _opened(folder, "open.lock") as file:
         try:
             portalocker.lock(file, _FREE_FOR_ALL)
         except portalocker.exceptions.LockException as error:
@@ -129,6 +129,25 @@ def try_hold(path: Path) -> Iterator[bool]:
             yield True
         finally:
             portalocker.unlock(file)
+
+
+def _opened(folder: Path, name: str) -> BinaryIO:
+    """A file in a state folder to lock, which is made with its folder where there is none.
+
+    Raises:
+        CollectionError: that cannot be done here.
+    """
+    try:
+        durable.make_folder(folder)
+        return (folder / name).open("a+b")
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise CollectionError(f"{folder}: {error.strerror}. {FREE_ROOM}") from error
+        raise CollectionError(
+            f"{folder} cannot be used: {error.strerror or error} ({name}). Collections are locked "
+            "there by whoever reads or writes them: let this user write to that folder, or name "
+            "another one (storage.path)."
+        ) from error
 
 
 def _read_holder(holder: Path) -> tuple[int | None, datetime | None]:

@@ -4,6 +4,7 @@ One SQLite file, which may be deleted at any time. A row is found by the fingerp
 embedder and the exact text, so that a cached vector cannot belong to another model or prefix.
 """
 
+import errno
 import hashlib
 import json
 import sqlite3
@@ -20,7 +21,7 @@ from typing import TypeVar
 import numpy as np
 
 from retriever.embedding.vectors import is_sound
-from retriever.errors import EmbeddingError
+from retriever.errors import FREE_ROOM, EmbeddingError
 from retriever.protocols import Vectors
 from retriever.records import EmbeddingFingerprint
 
@@ -30,6 +31,10 @@ VARIABLES = 500
 """SQLite builds allow 999 variables in one statement at the least."""
 FLOAT_BYTES = 4
 SECONDS_PER_DAY = 86_400
+_MAKE_USABLE = (
+    "Make it readable and writable, end the process that holds it, or switch it off with "
+    "embedding.cache = false."
+)
 
 T = TypeVar("T")
 
@@ -181,10 +186,16 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        raise EmbeddingError(
-            f"The vector cache {path} cannot be used: {error}. Make it readable and writable, "
-            "end the process that holds it, or switch it off with embedding.cache = false."
-        ) from error
+        advice = FREE_ROOM if _is_full(error) else _MAKE_USABLE
+        text = f"The vector cache {path} cannot be used: {error}. {advice}"
+        raise EmbeddingError(text) from error
+
+
+def _is_full(error: sqlite3.Error | OSError) -> bool:
+    """Whether it is for want of room on the disk."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:
