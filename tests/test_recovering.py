@@ -103,6 +103,16 @@ def test_an_end_before_the_index_was_touched_is_forgotten(built: Settings, corpu
         assert store.state("docs").live == "docs.1"
 
 
+def test_a_mark_that_cannot_be_read_is_one_of_a_torn_index(built: Settings, corpus: Path) -> None:
+    """A power failure may leave anything in it."""
+    (built.storage.path / "docs.1.writing").write_bytes(b"\xff\xfe no mark")
+    with pytest.raises(CollectionDamaged, match="run the same command again"):
+        Retriever.open(built)
+    ingest(corpus, built)
+    assert search(built, "reset the pump") == "corpus/pump.md"
+    assert not is_marked(built)
+
+
 def rewrite_with_the_clock_set_back(settings: Settings) -> list[Path]:
     """Write each index file as it is: of its size, with a time from before the last write."""
     files = sorted((settings.storage.path / "chroma").glob("*/*.bin"))

@@ -108,7 +108,7 @@ def _make(path: Path) -> bool:
 
 def _read(path: Path) -> tuple[str, str]:
     """What a mark holds: the machine's start, and the stamps as JSON or nothing."""
-    began, _, stamps = path.read_text(encoding="utf-8").partition("\n")
+    began, _, stamps = path.read_text(encoding="utf-8", errors="replace").partition("\n")
     return began, stamps
 
 
