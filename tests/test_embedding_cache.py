@@ -217,3 +217,17 @@ def test_a_full_disk_is_an_error_that_says_to_free_some_room(cache: VectorCache)
     with pytest.raises(EmbeddingError, match=r"is full\. Free some room") as caught:
         CachingEmbedder(HashingEmbedder(), cache).embed_chunks(texts)
     assert "readable and writable" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [0.0, 9.0, np.nan])
+def test_a_cached_vector_that_no_embedder_makes_is_made_again(
+    cache: VectorCache, value: float
+) -> None:
+    inner = CountingEmbedder()
+    caching = CachingEmbedder(inner, cache)
+    made = caching.embed_chunks(["cat"])
+    damaged = np.full_like(made[0], value).tobytes()
+    cache._connection.execute("UPDATE vectors SET vector = ?", (damaged,))
+    np.testing.assert_array_equal(caching.embed_chunks(["cat"]), made)
+    np.testing.assert_array_equal(caching.embed_chunks(["cat"]), made)
+    assert inner.asked == ["cat", "cat"]
