@@ -138,6 +138,8 @@ def _opened(folder: Path, name: str) -> BinaryIO:
         CollectionError: that cannot be done here.
     """
     try:
+        with contextlib.suppress(FileNotFoundError):
+            return (folder / name).open("a+b")
         durable.make_folder(folder)
         return (folder / name).open("a+b")
     except OSError as error:
